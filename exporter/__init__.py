@@ -1,0 +1,1 @@
+"""What decides, remembers and publishes: schedule, outage clock, ledger, exposition, web server."""

@@ -14,7 +14,7 @@ from exporter.timetable import NEVER, dark_runs, first_run, is_dark, next_run, n
 class Entry(Due):
     """One check in the queue. ``last_start`` is in monotonic milliseconds."""
 
-    __slots__ = ("check", "last_start", "removed", "running", "siblings", "slot", "state")
+    __slots__ = ("check", "last_start", "running", "siblings", "slot", "state")
 
     def __init__(self, check: Check, state: CheckState, siblings: "list[Entry]") -> None:
         super().__init__()
@@ -25,7 +25,6 @@ class Entry(Due):
         self.slot = slot_of(check.key, check.timing.interval)
         self.last_start = NEVER
         self.running = False
-        self.removed = False
 
     @property
     def timing(self) -> Timing:
@@ -50,6 +49,10 @@ class Schedule:
     def get(self, key: CheckKey) -> Entry | None:
         """Return the check's entry."""
         return self._entries.get(key)
+
+    def holds(self, entry: Entry) -> bool:
+        """Tell whether an entry is still in the schedule: a reload may have taken it out during its run."""
+        return self._entries.get(entry.check.key) is entry
 
     def server(self, name: str) -> list[Entry]:
         """Return the entries of a server's checks."""
@@ -76,9 +79,8 @@ class Schedule:
                 self._plan(entry, max(now, next_run(entry)))
 
     def remove(self, key: CheckKey) -> Entry:
-        """Drop a check. A run under way is the caller's to discard: its entry is marked ``removed``."""
+        """Drop a check. A run under way is the caller's to discard."""
         entry = self._entries.pop(key)
-        entry.removed = True
         self._queue.drop(entry)
         entry.siblings.remove(entry)
         if not entry.siblings:
@@ -100,7 +102,7 @@ class Schedule:
     def finish(self, entry: Entry, state: CheckState, now: int) -> None:
         """Record the outcome of a run and plan what follows for the check and its server."""
         entry.running = False
-        if entry.removed:
+        if not self.holds(entry):
             return
         others = [other for other in entry.siblings if other is not entry]
         was_dark = is_dark(entry.siblings)

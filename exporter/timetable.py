@@ -64,7 +64,7 @@ def notice_run(check: Scheduled) -> int | None:
 
 
 def next_run(check: Scheduled, after: int | None = None) -> int:
-    """Return when a check runs next whose last attempt has finished: later than ``after``, by default its last start."""
+    """Return when a check runs next: the first of its times later than ``after``, by default its last start."""
     state, timing = check.state, check.timing
     last = check.last_start if after is None else after
     if state.void and state.reason == "auth":
@@ -77,7 +77,7 @@ def next_run(check: Scheduled, after: int | None = None) -> int:
 
 
 def is_dark(checks: Sequence[Scheduled]) -> bool:
-    """Tell whether a server looks gone: it has several checks, and the last attempt of each failed for a network reason."""
+    """Tell whether a server looks gone: all its checks, more than one, failed for network reasons when last tried."""
     return len(checks) > 1 and all(check.state.network_failure for check in checks)
 
 

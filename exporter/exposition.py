@@ -1,0 +1,78 @@
+"""The exposition of a large fleet: lines are rendered when a result changes, and joined when Prometheus scrapes.
+
+Format: Prometheus text 0.0.4. The bytes equal what ``prometheus_client.generate_latest`` would give for the same data.
+"""
+
+from collections.abc import Collection, Iterable, Iterator
+
+from prometheus_client.utils import floatToGoString
+
+from exporter.families import FAMILIES, Family, Selection
+
+Owner = tuple[str, ...]
+"""Who published: a check, a lamp source, a server. What it publishes replaces what it published before."""
+
+OWNERS_PER_CHUNK = 2_000
+"""Lines are joined for so many owners at a time: about 200 kB, a fraction of a millisecond."""
+
+_HEADERS = [f"# HELP {family.name} {family.help}\n# TYPE {family.name} gauge\n".encode() for family in FAMILIES]
+
+
+def escape(value: str) -> str:
+    """Return a label value as it stands between quotes."""
+    if "\\" in value or '"' in value or "\n" in value:
+        return value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
+    return value
+
+
+def label_text(names: Iterable[str], values: Iterable[str]) -> str:
+    """Return labels as they stand after the metric's name, sorted by name as prometheus_client does."""
+    pairs = sorted(zip(names, values, strict=True))
+    return "{" + ",".join([f'{name}="{escape(value)}"' for name, value in pairs]) + "}"
+
+
+class Lines:
+    """What one owner publishes: samples, rendered as they are added."""
+
+    __slots__ = ("by_family",)
+
+    def __init__(self) -> None:
+        self.by_family: dict[int, bytes] = {}
+
+    def add(self, family: Family, labels: str, value: float) -> None:
+        """Add one sample. ``labels`` come from `label_text`: families that share labels share the text."""
+        line = f"{family.name}{labels} {floatToGoString(value)}\n".encode()
+        self.by_family[family.index] = self.by_family.get(family.index, b"") + line
+
+
+class Exposition:
+    """All lines that are published now, by family and owner."""
+
+    def __init__(self) -> None:
+        self._lines: list[dict[Owner, bytes]] = [{} for _ in FAMILIES]
+
+    def publish(self, owner: Owner, lines: Lines) -> None:
+        """Replace all that ``owner`` published."""
+        fresh = lines.by_family
+        for index, published in enumerate(self._lines):
+            if index in fresh:
+                published[owner] = fresh[index]
+            else:
+                published.pop(owner, None)
+
+    def withdraw(self, owner: Owner) -> None:
+        """Drop all that ``owner`` published."""
+        for published in self._lines:
+            published.pop(owner, None)
+
+    def chunks(self, selections: Collection[Selection]) -> Iterator[bytes]:
+        """Yield the text of the selected families in pieces.
+
+        The lines are those of the moment of the first piece; a reader may pause between pieces as long as it likes.
+        """
+        wanted = [family for family in FAMILIES if not family.selections.isdisjoint(selections)]
+        frozen = [(_HEADERS[family.index], list(self._lines[family.index].values())) for family in wanted]
+        for header, lines in frozen:
+            yield header
+            for start in range(0, len(lines), OWNERS_PER_CHUNK):
+                yield b"".join(lines[start : start + OWNERS_PER_CHUNK])

@@ -1,0 +1,241 @@
+"""Reads the lamps when they are due: once a day while sound, spread over the fleet, more often while they are not.
+
+Kind to controllers: one session at a time to each, limits for the fleet and for each rack, a hard deadline.
+"""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Iterator
+
+from collectors.failures import CheckFailure, Internal, Misconfigured, translate
+from collectors.reading import HardwareReading, Verdict
+from collectors.registry import SOURCES, LampSource, LampTarget
+from exporter.clock import SECOND, Clock
+from exporter.due import Due, DueQueue
+from exporter.exposition import Exposition
+from exporter.inventory import LampSourceEntry, Server, Settings, SourceKey
+from exporter.lamps import LampRead, SourceState, decide, next_read, server_verdict
+from exporter.ledger import Ledger, forget_source, source_event, source_row
+from exporter.rendering import server_lamp_lines, source_lines
+from exporter.secrets import Secrets
+from exporter.timetable import next_slot, share, slot_of
+
+log = logging.getLogger("lamps")
+
+DEADLINE = 90.0
+"""Seconds for one read of one controller: the first read of a slow one walks some hundred records."""
+FLEET_LIMIT = 64
+RACK_LIMIT = 8
+START_RATE = 10
+"""Controllers that were never read begin at this many a second, until the lamp interval is the narrower bound."""
+
+
+class LampEntry(Due):
+    """One lamp source in the queue. ``last_start`` is in monotonic milliseconds."""
+
+    __slots__ = ("last_start", "reader", "running", "server", "source", "state")
+
+    def __init__(self, source: LampSourceEntry, server: Server, state: SourceState) -> None:
+        super().__init__()
+        self.source = source
+        self.server = server
+        self.state = state
+        self.reader = _reader(source)
+        self.last_start = 0
+        self.running = False
+
+
+def _reader(source: LampSourceEntry) -> LampSource | None:
+    kind = SOURCES.get(source.kind)
+    return kind.build(source.options) if kind and source.options is not None else None
+
+
+async def read_once(
+    source: LampSourceEntry, reader: LampSource | None, secrets: Secrets, seconds: float
+) -> HardwareReading | CheckFailure:
+    """Read a lamp source now, for at most so many seconds. Never raises but when cancelled."""
+    loop = asyncio.get_running_loop()
+    if reader is None:
+        return Misconfigured("source", f"this version has no reader for {source.kind} sources")
+    try:
+        credential = secrets.get(source.credential) if source.credential else None
+        deadline = loop.time() + seconds
+        async with asyncio.timeout_at(
+            deadline + 1.0
+        ):  # the reader keeps the deadline itself; this one is for its defects
+            return await reader.read(LampTarget(credential), deadline)
+    except CheckFailure as failure:
+        return failure
+    except TimeoutError as error:
+        return translate(error, "read")
+    except Exception as error:  # a lying controller must not end more than its own read
+        log.exception("%s/%s: reading broke our own code", *source.key)
+        return Internal("read", f"{type(error).__name__}: {error}")
+
+
+class LampWatch:
+    """Keeps the lamps of the fleet read."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        ledger: Ledger,
+        exposition: Exposition,
+        secrets: Secrets,
+        settings: Settings,
+    ) -> None:
+        self.secrets = secrets
+        self.settings = settings
+        self._clock = clock
+        self._ledger = ledger
+        self._exposition = exposition
+        self._loop = asyncio.get_running_loop()
+        self._queue: DueQueue[LampEntry] = DueQueue()
+        self._entries: dict[SourceKey, LampEntry] = {}
+        self._servers: dict[str, dict[SourceKey, LampEntry]] = {}
+        self._running: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._stopped = False
+        self._fleet = asyncio.Semaphore(FLEET_LIMIT)
+        self._racks: defaultdict[tuple[str, str], asyncio.Semaphore] = defaultdict(
+            lambda: asyncio.Semaphore(RACK_LIMIT)
+        )
+        self._controllers: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    def __iter__(self) -> Iterator[LampEntry]:
+        return iter(self._entries.values())
+
+    def get(self, key: SourceKey) -> LampEntry | None:
+        """Return a source's entry."""
+        return self._entries.get(key)
+
+    def states(self, server: str) -> dict[SourceKey, SourceState]:
+        """Return what each source of a server told last."""
+        return {key: entry.state for key, entry in self._servers.get(server, {}).items()}
+
+    def verdict(self, server: str) -> Verdict:
+        """Return the verdict of a server's lamps."""
+        return server_verdict(self.states(server).values())
+
+    def add(self, source: LampSourceEntry, server: Server, state: SourceState, fleet: int) -> None:
+        """Take in one of ``fleet`` new sources. One that was read within its interval waits for its next turn."""
+        entry = LampEntry(source, server, state)
+        self._entries[source.key] = entry
+        self._servers.setdefault(server.name, {})[source.key] = entry
+        now = self._clock.now()
+        spread = int(share(source.key) * min(self.settings.lamp_interval, fleet * SECOND // START_RATE))
+        entry.last_start = now.monotonic - max(0, now.wall - state.last_run)
+        due = self._next(entry) if state.last_run else now.monotonic
+        self._queue.put(entry, due if due > now.monotonic else now.monotonic + spread)
+
+    def update(self, source: LampSourceEntry, server: Server) -> None:
+        """Give a source its new inventory entry; what it told stays known."""
+        entry = self._entries[source.key]
+        if entry.source != source:
+            entry.source, entry.reader = source, _reader(source)
+            self._read_now(entry)
+        elif entry.server.power_expected != server.power_expected:
+            self._read_now(entry)
+        entry.server = server
+
+    def remove(self, key: SourceKey) -> None:
+        """Drop a source and its metrics."""
+        entry = self._entries.pop(key)
+        self._queue.drop(entry)
+        siblings = self._servers[key[0]]
+        del siblings[key]
+        if not siblings:
+            del self._servers[key[0]]
+        self._exposition.withdraw(("source", *key))
+
+    def publish(self, entry: LampEntry) -> None:
+        """Publish the metrics of a source."""
+        self._exposition.publish(("source", *entry.source.key), source_lines(entry.source.key, entry.state))
+
+    def publish_server(self, server: str) -> None:
+        """Publish what all sources of a server say together."""
+        self._exposition.publish(("lamps", server), server_lamp_lines(server, self.states(server)))
+
+    def poke(self) -> None:
+        """Start what is due, and come back when the next is. To be called whenever the queue changed."""
+        if self._stopped:
+            return
+        now = self._clock.now().monotonic
+        while (entry := self._queue.take(now)) is not None:
+            entry.running = True
+            task = self._loop.create_task(self._run(entry))
+            self._running.add(task)
+            task.add_done_callback(self._done)
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        due = self._queue.next_due()
+        if due is not None:
+            self._timer = self._loop.call_later(max(due - self._clock.now().monotonic, 1) / 1000, self.poke)
+
+    async def stop(self) -> None:
+        """Abandon what is under way; readers close their sessions."""
+        self._stopped = True
+        if self._timer:
+            self._timer.cancel()
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.error("a lamp read broke our own code", exc_info=error)
+        self.poke()
+
+    def _holds(self, entry: LampEntry) -> bool:
+        return self._entries.get(entry.source.key) is entry
+
+    def _read_now(self, entry: LampEntry) -> None:
+        if not entry.running:
+            self._queue.put(entry, self._clock.now().monotonic)
+
+    def _next(self, entry: LampEntry) -> int:
+        settings = self.settings
+        wait = next_read(entry.state, interval=settings.lamp_interval, recheck_interval=settings.lamp_recheck_interval)
+        if wait == settings.lamp_interval:
+            return next_slot(slot_of(entry.source.key, wait), wait, entry.last_start)
+        return entry.last_start + wait
+
+    async def _run(self, entry: LampEntry) -> None:
+        source, server = entry.source, entry.server
+        try:
+            controller = entry.reader.endpoint() if entry.reader else ""
+            # the narrowest first: whoever waits for its own controller must not hold a place of the fleet's
+            async with self._controllers[controller], self._racks[server.site, server.rack], self._fleet:
+                at = self._clock.now()
+                begun = self._loop.time()
+                outcome = await read_once(source, entry.reader, self.secrets, DEADLINE)
+            read = LampRead(at, outcome, self._loop.time() - begun)
+            entry.last_start = at.monotonic
+            if not self._holds(entry) or entry.source is not source:
+                return
+            before = entry.state
+            entry.state, changes = decide(before, read, power_expected=server.power_expected)
+            if entry.state.reason and entry.state.reason != before.reason:
+                log.warning("%s/%s: cannot be read: %s", *source.key, outcome)
+            elif before.reason and not entry.state.reason:
+                log.info("%s/%s: can be read again", *source.key)
+            for change in changes:
+                log.info("%s/%s: %s: %s -> %s", *source.key, change.subject, change.was, change.now)
+            await self._ledger.save(
+                [*(source_event(source.key, change) for change in changes), source_row(source.key, entry.state)]
+            )
+            if not self._holds(entry):
+                if source.key not in self._entries:
+                    await self._ledger.save([forget_source(source.key)])
+                return
+            self.publish(entry)
+            self.publish_server(server.name)
+        finally:
+            entry.running = False
+            if self._holds(entry):
+                due = self._next(entry) if entry.source is source else self._clock.now().monotonic
+                self._queue.put(entry, due)

@@ -1,0 +1,429 @@
+"""The ledger: what must survive a restart, in one SQLite file that one process owns.
+
+All writing happens in one thread, in batches: whatever came in while the last transaction was running goes into the
+next. A batch that cannot be written (a full disk) is kept and tried again; the monitoring goes on, loudly. `save`
+returns when the rows are committed, or when that failed, so that what is published was committed first or was reported
+as not.
+
+The storage path is owned through a lock file: a second process is refused and told who the owner is.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import queue
+import socket
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+
+import sqlalchemy as sa
+
+from collectors.reading import EventLogReading, Hardware, Lamp, Verdict
+from exporter.clock import Clock, Moment
+from exporter.inventory import Check, CheckKey, SourceKey
+from exporter.lamps import KnownLamp, LampEvent, SourceState
+from exporter.outage import CheckState, Transition, restored
+
+log = logging.getLogger("ledger")
+
+SCHEMA_VERSION = 1
+RETRY_AFTER = 5.0
+"""Seconds until a batch that could not be written is tried again when nothing new comes in."""
+KEPT_EVENTS = 100_000
+"""Events kept in memory while the disk is full; the oldest go first, and the loss is logged."""
+
+metadata = sa.MetaData()
+
+meta = sa.Table(
+    "meta", metadata, sa.Column("key", sa.String, primary_key=True), sa.Column("value", sa.String, nullable=False)
+)
+
+check_states = sa.Table(
+    "check_states",
+    metadata,
+    sa.Column("server", sa.String, primary_key=True),
+    sa.Column("check", sa.String, primary_key=True),
+    sa.Column("protocol", sa.String, nullable=False),
+    sa.Column("address", sa.String, nullable=False),
+    sa.Column("up", sa.Boolean),
+    sa.Column("ever_up", sa.Boolean, nullable=False),
+    sa.Column("down_since", sa.BigInteger),
+    sa.Column("confirmed", sa.BigInteger, nullable=False),
+    sa.Column("first_failed", sa.BigInteger),
+    sa.Column("last_failed", sa.BigInteger),
+    sa.Column("last_run", sa.BigInteger),
+    sa.Column("reason", sa.String, nullable=False),
+    sa.Column("step", sa.String, nullable=False),
+)
+
+source_states = sa.Table(
+    "source_states",
+    metadata,
+    sa.Column("server", sa.String, primary_key=True),
+    sa.Column("source", sa.String, primary_key=True),
+    sa.Column("state", sa.JSON, nullable=False),
+)
+
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("at", sa.BigInteger, nullable=False, index=True),
+    sa.Column("server", sa.String, nullable=False),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("subject", sa.String, nullable=False),
+    sa.Column("was", sa.String, nullable=False),
+    sa.Column("now", sa.String, nullable=False),
+    sa.Column("reason", sa.String, nullable=False),
+    sa.Column("step", sa.String, nullable=False),
+    sa.Column("evidence", sa.String, nullable=False),
+)
+
+
+class StorageError(Exception):
+    """The storage path cannot be used; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The present state of one thing: replaces the row with the same key. ``values`` None removes it."""
+
+    table: sa.Table
+    key: tuple[str, ...]
+    values: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A change, appended and never edited."""
+
+    values: Mapping[str, Any]
+
+
+Record = Row | Event
+
+
+def check_row(check: Check, state: CheckState) -> Row:
+    """Return the row that keeps a check's state."""
+    return Row(
+        check_states,
+        check.key,
+        {
+            "protocol": check.protocol,
+            "address": check.address,
+            "up": state.up,
+            "ever_up": state.ever_up,
+            "down_since": state.down_since,
+            "confirmed": state.confirmed,
+            "first_failed": state.first_failed.wall if state.first_failed else None,
+            "last_failed": state.last_failed.wall if state.last_failed else None,
+            "last_run": state.last_run,
+            "reason": state.reason,
+            "step": state.step,
+        },
+    )
+
+
+def forget_check(key: CheckKey) -> Row:
+    """Return the record that removes a check's state."""
+    return Row(check_states, key, None)
+
+
+def check_event(check: Check, change: Transition) -> Event:
+    """Return the event of a check's change of phase."""
+    values = {"at": change.at, "server": check.server, "kind": "check", "subject": check.name}
+    return Event({**values, "was": change.was, "now": change.now, "reason": change.reason, "step": change.step})
+
+
+def source_row(key: SourceKey, state: SourceState) -> Row:
+    """Return the row that keeps what a lamp source told last. Sensor values are not kept: old ones would mislead."""
+    return Row(
+        source_states,
+        key,
+        {
+            "state": {
+                "lamps": [
+                    [known.lamp, known.component, known.verdict, known.read_as, known.since, known.evidence]
+                    for known in state.lamps.values()
+                ],
+                "logs": [[entry.log, entry.entries, entry.used_ratio] for entry in state.logs],
+                "hardware": [*_hardware_fields(state.hardware)] if state.hardware else None,
+                "locate": state.locate,
+                "power": state.power,
+                "last_run": state.last_run,
+                "last_success": state.last_success,
+                "duration": state.duration,
+                "reason": state.reason,
+                "step": state.step,
+                "detail": state.detail,
+                "unreadable_since": state.unreadable_since,
+            }
+        },
+    )
+
+
+def forget_source(key: SourceKey) -> Row:
+    """Return the record that removes a lamp source's state."""
+    return Row(source_states, key, None)
+
+
+def source_event(key: SourceKey, change: LampEvent) -> Event:
+    """Return the event of a lamp's or the hardware's change."""
+    kind = "hardware" if change.subject == "hardware" else "lamp"
+    values = {"at": change.at, "server": key[0], "kind": kind, "subject": f"{key[1]}/{change.subject}"}
+    return Event({**values, "was": change.was, "now": change.now, "evidence": change.evidence})
+
+
+class Ledger:
+    """The open ledger. Made by `Ledger.open`; `close` writes what is left and gives the storage path free."""
+
+    def __init__(self, engine: sa.Engine, lock: IO[str]) -> None:
+        self._engine = engine
+        self._lock = lock
+        self._inbox: queue.SimpleQueue[_Order | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._write_forever, name="ledger", daemon=True)
+        self._unwritten_rows: dict[tuple[str, tuple[str, ...]], Row] = {}
+        self._unwritten_events: list[Event] = []
+        self._failing = False
+        self.errors = 0
+        """Batches that could not be written so far."""
+        self.on_error: Callable[[], None] = lambda: None
+        """Called in the writing thread for each of them."""
+
+    @classmethod
+    def open(cls, storage: Path, clock: Clock) -> "Ledger":
+        """Open or create the ledger in the folder ``storage`` and own it.
+
+        Raises StorageError: the folder cannot be made or written, another process owns it, or the file is damaged or
+        of a newer version.
+        """
+        try:
+            storage.mkdir(parents=True, exist_ok=True)
+            lock = _own(storage, clock)
+        except OSError as error:
+            raise StorageError(
+                f"the storage path {storage} cannot be used: {error.strerror}: "
+                "give the exporter's user a folder it may write, with --storage.path="
+            ) from error
+        try:
+            engine = _engine(storage / "ledger.db")
+            _prepare(engine)
+        except sa.exc.DBAPIError as error:
+            lock.close()
+            raise StorageError(
+                f"the ledger {storage / 'ledger.db'} cannot be opened: {error.orig}: "
+                "free disk space, or move the file away to start with an empty one (open outages are then forgotten)"
+            ) from error
+        except BaseException:
+            lock.close()
+            raise
+        ledger = cls(engine, lock)
+        ledger._thread.start()
+        return ledger
+
+    def check_states(self) -> dict[CheckKey, tuple[str, str, CheckState]]:
+        """Return what is known of each check: its protocol and address then, and its state as a new process has it."""
+        with self._engine.connect() as connection:
+            return {
+                (row.server, row.check): (row.protocol, row.address, _check_state(row))
+                for row in connection.execute(sa.select(check_states))
+            }
+
+    def source_states(self) -> dict[SourceKey, SourceState]:
+        """Return what each lamp source told last."""
+        known: dict[SourceKey, SourceState] = {}
+        with self._engine.connect() as connection:
+            for row in connection.execute(sa.select(source_states)):
+                try:
+                    known[row.server, row.source] = _source_state(row.state)
+                except (KeyError, TypeError, ValueError) as error:
+                    log.warning("%s: what source %s told last is not readable: %r", row.server, row.source, error)
+        return known
+
+    async def save(self, records: Iterable[Record]) -> bool:
+        """Write records; return whether they are committed now. If not they are kept and tried again."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[bool] = loop.create_future()
+        self._inbox.put(_Order(tuple(records), loop, done))
+        return await done
+
+    def close(self) -> None:
+        """Write what is left, stop the thread and give the storage path free."""
+        self._inbox.put(None)
+        self._thread.join()
+        self._engine.dispose()
+        self._lock.close()
+
+    def _write_forever(self) -> None:
+        while True:
+            orders = self._collect()
+            for order in orders:
+                if order is not None:
+                    self._take_in(order.records)
+            written = self._commit()
+            for order in orders:
+                if order is not None:
+                    order.answer(written)
+            if None in orders:
+                return
+
+    def _collect(self) -> "list[_Order | None]":
+        orders: list[_Order | None] = []
+        with contextlib.suppress(queue.Empty):
+            orders.append(self._inbox.get(timeout=RETRY_AFTER if self._failing else None))
+            while True:
+                orders.append(self._inbox.get_nowait())
+        return orders
+
+    def _take_in(self, records: tuple[Record, ...]) -> None:
+        for record in records:
+            if isinstance(record, Row):
+                self._unwritten_rows[record.table.name, record.key] = record
+            else:
+                self._unwritten_events.append(record)
+        surplus = len(self._unwritten_events) - KEPT_EVENTS
+        if surplus > 0:
+            del self._unwritten_events[:surplus]
+            log.error("the ledger cannot be written: %d oldest events are lost", surplus)
+
+    def _commit(self) -> bool:
+        try:
+            with self._engine.begin() as connection:
+                for table in (check_states, source_states):
+                    rows = [row for row in self._unwritten_rows.values() if row.table is table]
+                    if rows:
+                        _replace(connection, table, rows)
+                if self._unwritten_events:
+                    blank = {"reason": "", "step": "", "evidence": ""}
+                    connection.execute(
+                        sa.insert(events), [{**blank, **event.values} for event in self._unwritten_events]
+                    )
+        except sa.exc.DBAPIError as error:
+            self.errors += 1
+            self.on_error()
+            log.error(  # noqa: TRY400 - the cause is the disk; a traceback every few seconds would hide it
+                "the ledger cannot be written: %s: %d states and %d events wait in memory and would be lost with this "
+                "process; the monitoring goes on; free disk space or repair the disk",
+                error.orig,
+                len(self._unwritten_rows),
+                len(self._unwritten_events),
+            )
+            self._failing = True
+            return False
+        if self._failing:
+            log.warning("the ledger can be written again; nothing that waited was lost")
+            self._failing = False
+        self._unwritten_rows.clear()
+        self._unwritten_events.clear()
+        return True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Order:
+    records: tuple[Record, ...]
+    loop: asyncio.AbstractEventLoop
+    done: "asyncio.Future[bool]"
+
+    def answer(self, written: bool) -> None:
+        def settle() -> None:
+            if not self.done.done():
+                self.done.set_result(written)
+
+        with contextlib.suppress(RuntimeError):  # the loop is gone: nobody waits any more
+            self.loop.call_soon_threadsafe(settle)
+
+
+def _own(storage: Path, clock: Clock) -> IO[str]:
+    lock = (storage / "lock").open("a+", encoding="utf-8")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.seek(0)
+        owner = lock.read(200).strip() or "another process"
+        lock.close()
+        raise StorageError(
+            f"the storage path {storage} belongs to {owner}: stop that one, or give this one a path of its own "
+            "with --storage.path="
+        ) from None
+    started = datetime.fromtimestamp(clock.now().wall / 1000, UTC).isoformat(timespec="seconds")
+    with contextlib.suppress(OSError):  # a full disk: the lock holds all the same, only its owner has no name
+        lock.truncate(0)
+        lock.write(f"dserver-exporter, process {os.getpid()} on {socket.gethostname()}, since {started}\n")
+        lock.flush()
+    return lock
+
+
+def _engine(file: Path) -> sa.Engine:
+    engine = sa.create_engine(f"sqlite:///{file}", connect_args={"check_same_thread": False, "timeout": 5.0})
+
+    @sa.event.listens_for(engine, "connect")
+    def _on_connect(connection: Any, _record: Any) -> None:
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    return engine
+
+
+def _prepare(engine: sa.Engine) -> None:
+    with engine.begin() as connection:
+        metadata.create_all(connection)
+        version = connection.scalar(sa.select(meta.c.value).where(meta.c.key == "schema_version"))
+        if version is None:
+            connection.execute(sa.insert(meta), {"key": "schema_version", "value": str(SCHEMA_VERSION)})
+        elif int(version) > SCHEMA_VERSION:
+            raise StorageError(
+                f"the ledger {engine.url.database} was written by a newer dserver-exporter (schema {version}, this one "
+                f"knows {SCHEMA_VERSION}): run the newer one, or give this one a path of its own with --storage.path="
+            )
+
+
+def _replace(connection: sa.Connection, table: sa.Table, rows: list[Row]) -> None:
+    columns = [column.name for column in table.primary_key]
+    keys = [dict(zip((f"key_{name}" for name in columns), row.key, strict=True)) for row in rows]
+    where = [table.c[name] == sa.bindparam(f"key_{name}") for name in columns]
+    connection.execute(sa.delete(table).where(*where), keys)
+    fresh = [{**dict(zip(columns, row.key, strict=True)), **row.values} for row in rows if row.values is not None]
+    if fresh:
+        connection.execute(sa.insert(table), fresh)
+
+
+def _check_state(row: Any) -> CheckState:
+    # Only the wall half of a moment means anything to another process: `foreign` says so.
+    return restored(
+        CheckState(
+            up=row.up,
+            ever_up=row.ever_up,
+            down_since=row.down_since,
+            confirmed=row.confirmed,
+            first_failed=None if row.first_failed is None else Moment(0, row.first_failed),
+            last_failed=None if row.last_failed is None else Moment(0, row.last_failed),
+            last_run=row.last_run,
+            reason=row.reason,
+            step=row.step,
+        )
+    )
+
+
+def _hardware_fields(hardware: Hardware) -> tuple[str, str, str, str]:
+    return (hardware.manufacturer, hardware.model, hardware.serial, hardware.firmware)
+
+
+def _source_state(state: Mapping[str, Any]) -> SourceState:
+    lamps = (
+        KnownLamp(Lamp(lamp), component, Verdict(verdict), Verdict(read_as), since, evidence)
+        for lamp, component, verdict, read_as, since, evidence in state["lamps"]
+    )
+    return SourceState(
+        lamps={known.component: known for known in lamps},
+        logs=tuple(EventLogReading(*entry) for entry in state["logs"]),
+        hardware=Hardware(*state["hardware"]) if state["hardware"] else None,
+        **{name: state[name] for name in state if name not in {"lamps", "logs", "hardware"}},
+    )

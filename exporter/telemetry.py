@@ -1,0 +1,91 @@
+"""The exporter's metrics about itself, kept with prometheus_client."""
+
+import platform
+from collections import deque
+from collections.abc import Callable
+from importlib.metadata import version
+
+import prometheus_client
+from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector
+
+from exporter.clock import SECOND, Clock
+
+VERSION = version("dserver-exporter")
+
+
+class RecentMaximum:
+    """The largest value seen in the last minute, so that a scrape every 15 s or 60 s misses no peak."""
+
+    _BUCKET = 10 * SECOND
+    _BUCKETS = 7  # the present one and six whole ones
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._peaks: deque[tuple[int, float]] = deque(maxlen=self._BUCKETS)
+
+    def observe(self, value: float) -> None:
+        """Take in a value."""
+        bucket = self._clock.now().monotonic // self._BUCKET
+        if self._peaks and self._peaks[-1][0] == bucket:
+            if value > self._peaks[-1][1]:
+                self._peaks[-1] = (bucket, value)
+        else:
+            self._peaks.append((bucket, value))
+
+    def value(self) -> float:
+        """Return the maximum; 0 when nothing was seen."""
+        oldest = self._clock.now().monotonic // self._BUCKET - self._BUCKETS
+        return max((peak for bucket, peak in self._peaks if bucket > oldest), default=0.0)
+
+
+class Telemetry:
+    """All metrics named ``dserver_exporter_*``, and the process's own."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.registry = CollectorRegistry()
+        prometheus_client.disable_created_metrics()
+        build = self._gauge("build_info", "Version of the exporter and of Python, always 1.", "version", "python")
+        build.labels(VERSION, platform.python_version()).set(1)
+        self.reload_successful = self._gauge(
+            "config_last_reload_successful", "Whether the last reading of the configuration succeeded: 1 yes, 0 no."
+        )
+        self.reload_timestamp = self._gauge(
+            "config_last_reload_success_timestamp_seconds",
+            "Unix time of the last successful reading of the configuration.",
+        )
+        self.checks = Counter(
+            "dserver_exporter_checks",
+            "Attempts of service checks that ended, by protocol and result (success, failure, or void: our fault).",
+            ["protocol", "result"],
+            registry=self.registry,
+        )
+        self.in_flight = self._gauge("checks_in_flight", "Attempts of service checks under way.")
+        self.schedule_lag = RecentMaximum(clock)
+        self._peak("schedule_lag_seconds", "How late an attempt started, worst of the last minute.", self.schedule_lag)
+        self.loop_lag = RecentMaximum(clock)
+        self._peak("loop_lag_seconds", "How late the event loop was, worst of the last minute.", self.loop_lag)
+        self.scrape_duration = self._gauge(
+            "scrape_duration_seconds", "How long the last answer to a scrape took, sending included."
+        )
+        self.ledger_errors = Counter(
+            "dserver_exporter_ledger_errors",
+            "Batches that could not be written to the ledger. What they held is kept in memory and tried again.",
+            registry=self.registry,
+        )
+        self.vantage_up = self._gauge(
+            "vantage_up",
+            "Whether our own uplink works: 1 while a vantage address answers or none is configured, 0 while all fail.",
+        )
+        self.vantage_up.set(1)
+        ProcessCollector(registry=self.registry)
+
+    def render(self) -> bytes:
+        """Return the metrics as text."""
+        return prometheus_client.generate_latest(self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"dserver_exporter_{name}", text, labels, registry=self.registry)
+
+    def _peak(self, name: str, text: str, maximum: RecentMaximum) -> None:
+        value: Callable[[], float] = maximum.value
+        self._gauge(name, text).set_function(value)

@@ -1,0 +1,222 @@
+"""The whole of the monitoring, put together: takes in a configuration, keeps the checks and lamps running, reloads."""
+
+import asyncio
+import gc
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from exporter.clock import Clock
+from exporter.config import ConfigError, Problem, load_in_child
+from exporter.exposition import Exposition
+from exporter.inventory import Check, Config, Server
+from exporter.lamps import SourceState
+from exporter.lampwatch import LampWatch
+from exporter.ledger import Ledger, Record, forget_check, forget_source
+from exporter.loopwatch import LoopWatch
+from exporter.outage import CheckState
+from exporter.rendering import inventory_lines
+from exporter.runner import Runner, raise_descriptor_limit
+from exporter.schedule import Schedule
+from exporter.secrets import Secrets
+from exporter.telemetry import Telemetry
+from exporter.vantage import Vantage
+
+log = logging.getLogger("monitor")
+
+BREATH = 100
+"""So many servers are taken in before the loop gets its turn."""
+
+MAINTENANCE_PERIOD = 5.0
+"""Seconds between two looks at the maintenance windows."""
+
+
+class Monitor:
+    """Everything that runs between the configuration and `/metrics`. Made inside the running event loop."""
+
+    def __init__(self, config_file: Path, ledger: Ledger, clock: Clock) -> None:
+        self.config_file = config_file
+        self.clock = clock
+        self.ledger = ledger
+        self.config = Config()
+        self.ready = False
+        self.exposition = Exposition()
+        self.telemetry = Telemetry(clock)
+        ledger.on_error = self.telemetry.ledger_errors.inc
+        self.secrets = Secrets({})
+        self.schedule = Schedule()
+        self.vantage = Vantage((), self.telemetry.vantage_up.set)
+        self.watch = LoopWatch(asyncio.get_running_loop(), self.telemetry.loop_lag.observe)
+        self.runner = Runner(
+            clock=clock,
+            schedule=self.schedule,
+            ledger=ledger,
+            exposition=self.exposition,
+            telemetry=self.telemetry,
+            secrets=self.secrets,
+            vantage=self.vantage,
+            watch=self.watch,
+        )
+        self.lamps = LampWatch(
+            clock=clock,
+            ledger=ledger,
+            exposition=self.exposition,
+            secrets=self.secrets,
+            settings=self.config.settings,
+        )
+        self._known_checks = ledger.check_states()
+        self._known_sources = ledger.source_states()
+        self._maintained: set[str] = set()
+        self._background: list[asyncio.Task[None]] = []
+        self._reloading = asyncio.Lock()
+
+    async def start(self) -> None:
+        """Read the configuration and begin. Raises ConfigError and TooFewDescriptors."""
+        config, warnings = await load_in_child(self.config_file)
+        _report(warnings)
+        raise_descriptor_limit(sum(1 for _ in config.checks()))
+        self.watch.start()
+        await self._apply(config)
+        forgotten: list[Record] = [forget_check(key) for key in self._known_checks]
+        forgotten += [forget_source(key) for key in self._known_sources]
+        if forgotten:
+            await self.ledger.save(forgotten)
+        self._known_checks.clear()
+        self._known_sources.clear()
+        for forever in (self.vantage.watch, self._watch_maintenance):
+            self._background.append(asyncio.create_task(_keep(forever)))
+        self.ready = True
+
+    async def stop(self) -> None:
+        """Stop everything; what was decided is in the ledger."""
+        self.ready = False
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        await self.runner.stop()
+        await self.lamps.stop()
+        self.watch.stop()
+
+    async def reload(self) -> None:
+        """Read the configuration again and apply it. Raises ConfigError and keeps the old one when it is bad."""
+        async with self._reloading:
+            try:
+                config, warnings = await load_in_child(self.config_file)
+            except ConfigError as error:
+                self.telemetry.reload_successful.set(0)
+                log.error("the configuration is bad, the old one stays in force:\n%s", error)  # noqa: TRY400 - its text is all
+                raise
+            _report(warnings)
+            await self._apply(config)
+            log.info("the configuration was read again: %d servers, %d checks", len(config.servers), len(self.schedule))
+
+    async def _apply(self, config: Config) -> None:
+        old = self.config
+        self.config = config
+        self.secrets.replace(config.credentials)
+        self.vantage.addresses = config.settings.vantage
+        self.lamps.settings = config.settings
+        await self._drop(old, config)
+        fresh_checks = sum(1 for check in config.checks() if self.schedule.get(check.key) is None)
+        fresh_sources = sum(1 for source in config.sources() if self.lamps.get(source.key) is None)
+        for number, server in enumerate(config.servers.values(), 1):
+            self._take_in(server, fresh_checks, fresh_sources)
+            if number % BREATH == 0:
+                self.runner.poke()
+                await asyncio.sleep(0)
+        self.runner.poke()
+        self.lamps.poke()
+        self.telemetry.reload_successful.set(1)
+        self.telemetry.reload_timestamp.set(self.clock.now().wall / 1000)
+        # what was just made stays: without this the collector walks the whole inventory again and again
+        gc.freeze()
+
+    async def _drop(self, old: Config, new: Config) -> None:
+        """Take out what the new configuration no longer has, or has under another protocol or address."""
+        kept_checks = {check.key: _identity(check) for check in new.checks()}
+        kept_sources = {source.key for source in new.sources()}
+        forgotten: list[Record] = []
+        for number, server in enumerate(old.servers.values(), 1):
+            for check in server.checks:
+                if kept_checks.get(check.key) != _identity(check):
+                    self.schedule.remove(check.key)
+                    self.runner.withdraw(check)
+                    forgotten.append(forget_check(check.key))
+            for source in server.lamps:
+                if source.key not in kept_sources:
+                    self.lamps.remove(source.key)
+                    forgotten.append(forget_source(source.key))
+            if server.name not in new.servers:
+                self.exposition.withdraw(("inventory", server.name))
+                self.exposition.withdraw(("lamps", server.name))
+            if number % BREATH == 0:
+                await asyncio.sleep(0)
+        if forgotten:
+            await self.ledger.save(forgotten)
+
+    def _take_in(self, server: Server, fresh_checks: int, fresh_sources: int) -> None:
+        now = self.clock.now()
+        for check in server.checks:
+            entry = self.schedule.get(check.key)
+            if entry is None:
+                state = self._remembered(check)
+                self.schedule.add(check, state, fresh_checks, now.monotonic)
+                if state.last_run is not None:
+                    self.runner.publish(check, state)
+            elif entry.check != check:
+                self.schedule.update(check, now.monotonic)
+        for source in server.lamps:
+            if self.lamps.get(source.key) is None:
+                known = self._known_sources.pop(source.key, None)
+                self.lamps.add(source, server, known or SourceState(), fresh_sources)
+                lamp_entry = self.lamps.get(source.key)
+                if known and lamp_entry:
+                    self.lamps.publish(lamp_entry)
+            else:
+                self.lamps.update(source, server)
+        self.lamps.publish_server(server.name)
+        self._publish_inventory(server, now.wall)
+
+    def _remembered(self, check: Check) -> CheckState:
+        protocol, address, state = self._known_checks.pop(check.key, ("", "", CheckState()))
+        return state if (protocol, address) == _identity(check) else CheckState()
+
+    def _publish_inventory(self, server: Server, wall: int) -> None:
+        maintenance = self._in_maintenance(server, wall)
+        (self._maintained.add if maintenance else self._maintained.discard)(server.name)
+        self.exposition.publish(("inventory", server.name), inventory_lines(server, maintenance=maintenance))
+
+    def _in_maintenance(self, server: Server, wall: int) -> bool:
+        return any(window.covers(server, wall) for window in self.config.maintenance)
+
+    async def _watch_maintenance(self) -> None:
+        while True:
+            await asyncio.sleep(MAINTENANCE_PERIOD)
+            if not self.config.maintenance:
+                continue
+            wall = self.clock.now().wall
+            for number, server in enumerate(self.config.servers.values(), 1):
+                if self._in_maintenance(server, wall) != (server.name in self._maintained):
+                    self._publish_inventory(server, wall)
+                if number % BREATH == 0:
+                    await asyncio.sleep(0)
+
+
+def _identity(check: Check) -> tuple[str, str]:
+    """Return what makes a check another one: a changed option keeps its state, these do not."""
+    return (check.protocol, check.address)
+
+
+def _report(problems: tuple[Problem, ...]) -> None:
+    for problem in problems:
+        log.warning("%s", problem)
+
+
+async def _keep(forever: Callable[[], Awaitable[None]]) -> None:
+    """Run a background duty for ever: a defect of ours in it is logged, not fatal."""
+    while True:
+        try:
+            await forever()
+        except Exception:
+            log.exception("a background duty broke; it starts again")
+            await asyncio.sleep(1.0)

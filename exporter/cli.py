@@ -1,5 +1,193 @@
-"""The command line."""
+"""The command line, with the habits of Prometheus programs."""
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from exporter import logs
+from exporter.alertmanager_config import AlertmanagerConfigError, alertmanager_config
+from exporter.config import ConfigError, check, load
+from exporter.demo import Demo
+from exporter.ledger import StorageError
+from exporter.probe import Status, probe
+from exporter.runner import TooFewDescriptors
+from exporter.serve import ServeOptions, run, running, serve
+from exporter.telemetry import VERSION
+from exporter.web import WebError
+
+DESCRIPTION = """\
+Watches leased dedicated servers: reads their hardware lamps, checks their services as a user would, and exposes both as
+Prometheus metrics. Without a command it serves."""
+
+EPILOG = """\
+First steps:
+  dserver-exporter demo                                    an embedded fleet on this machine, nothing to configure
+  dserver-exporter check-config --config.file=dserver.yml  is the configuration right?
+  dserver-exporter probe web01 https                       run one check now and show its dialogue
+  dserver-exporter --config.file=dserver.yml               serve; kill -HUP reads the configuration again"""
 
 
-def main() -> None:
-    """Run."""
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run the command line and exit with its status."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    logs.set_up(options.log_level, options.log_format)
+    try:
+        status = options.run(options)
+    except (ConfigError, StorageError, WebError, TooFewDescriptors, AlertmanagerConfigError) as error:
+        print(f"dserver-exporter: {error}", file=sys.stderr)
+        status = Status.UNKNOWN if options.run is _probe else 1
+    except KeyboardInterrupt:
+        status = 130
+    sys.exit(status)
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    # SUPPRESS: a flag may stand before or after the command; what is not given must not overwrite what was
+    for name, default, text in (
+        ("config.file", "dserver.yml", "Configuration file."),
+        ("log.level", "info", "Only log lines of this severity or above: debug, info, warn, error."),
+        ("log.format", "logfmt", "Format of log lines: logfmt or json."),
+    ):
+        choices = {"log.level": list(logs.LEVELS), "log.format": ["logfmt", "json"]}.get(name)
+        common.add_argument(
+            f"--{name}",
+            dest=name.replace(".", "_"),
+            default=argparse.SUPPRESS,
+            choices=choices,
+            metavar=name.split(".")[1].upper(),
+            help=f"{text} (default: {default})",
+        )
+    serving = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    serving.add_argument(
+        "--web.listen-address",
+        dest="web_listen_address",
+        default=argparse.SUPPRESS,
+        metavar="ADDRESS",
+        help="Address and port of the NOC page, /metrics and the other endpoints. (default: 127.0.0.1:10623)",
+    )
+    serving.add_argument(
+        "--web.config.file",
+        dest="web_config_file",
+        default=argparse.SUPPRESS,
+        metavar="FILE",
+        help="TLS, client certificates and passwords of the web server, in exporter-toolkit's format. (default: none)",
+    )
+    parser = argparse.ArgumentParser(
+        prog="dserver-exporter",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        parents=[common, serving],
+    )
+    parser.add_argument(
+        "--storage.path",
+        dest="storage_path",
+        metavar="PATH",
+        help="Folder of the ledger, owned by one process. (default: data/)",
+    )
+    parser.add_argument("--version", action="version", version=f"dserver-exporter {VERSION}")
+    parser.set_defaults(
+        run=_serve,
+        config_file="dserver.yml",
+        log_level="info",
+        log_format="logfmt",
+        web_listen_address="127.0.0.1:10623",
+        web_config_file="",
+        storage_path="data/",
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+
+    checking = commands.add_parser(
+        "check-config",
+        parents=[common],
+        allow_abbrev=False,
+        help="Report every mistake in the configuration. Exit status 0 or 1.",
+    )
+    checking.add_argument(
+        "--rules.path",
+        dest="rules_path",
+        metavar="PATH",
+        help="Folder of the alert rules whose limits are compared. (default: alert_rules/ beside the configuration)",
+    )
+    checking.set_defaults(run=_check_config, rules_path="")
+
+    probing = commands.add_parser(
+        "probe",
+        parents=[common],
+        allow_abbrev=False,
+        help="Run one check or lamp read now and show its dialogue. Never evidence.",
+        description="Exit status as monitoring-plugins: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.",
+    )
+    probing.add_argument("server", metavar="SERVER", help="Name of a server in the configuration.")
+    probing.add_argument(
+        "check", metavar="CHECK|lamps", nargs="?", default="", help="What to run; everything by default."
+    )
+    probing.set_defaults(run=_probe)
+
+    routing = commands.add_parser(
+        "alertmanager-config",
+        parents=[common],
+        allow_abbrev=False,
+        help="Print a whole Alertmanager configuration for these customers.",
+    )
+    routing.set_defaults(run=_alertmanager_config)
+
+    demo = commands.add_parser(
+        "demo",
+        parents=[common, serving],
+        allow_abbrev=False,
+        help="Watch an embedded fleet on this machine, with a short story. Needs no configuration.",
+    )
+    demo.set_defaults(run=_demo)
+    return parser
+
+
+def _serve_options(options: argparse.Namespace, config_file: Path, storage: Path) -> ServeOptions:
+    web_config = Path(options.web_config_file) if options.web_config_file else None
+    return ServeOptions(config_file, storage, options.web_listen_address, web_config)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    serving = _serve_options(options, Path(options.config_file), Path(options.storage_path))
+    run(lambda: serve(serving))
+    return 0
+
+
+def _check_config(options: argparse.Namespace) -> int:
+    rules = Path(options.rules_path) if options.rules_path else None
+    return check(Path(options.config_file), rules, sys.stdout)
+
+
+def _probe(options: argparse.Namespace) -> int:
+    config, _ = load(Path(options.config_file))
+    return asyncio.run(probe(config, options.server, options.check, _say))
+
+
+def _alertmanager_config(options: argparse.Namespace) -> int:
+    config, warnings = load(Path(options.config_file))
+    for warning in warnings:
+        print(warning, file=sys.stderr)
+    _say(alertmanager_config(config).rstrip("\n"))
+    return 0
+
+
+def _demo(options: argparse.Namespace) -> int:
+    async def watch() -> None:
+        async with Demo() as demo:
+            serving = _serve_options(options, demo.config_file, demo.config_file.parent / "data")
+            async with running(serving) as stopped, asyncio.TaskGroup() as tasks:
+                story = tasks.create_task(demo.story())
+                await stopped.wait()
+                story.cancel()
+
+    run(watch)
+    return 0
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)

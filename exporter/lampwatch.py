@@ -41,12 +41,13 @@ class LampEntry(Due):
         self.source = source
         self.server = server
         self.state = state
-        self.reader = _reader(source)
+        self.reader = reader_of(source)
         self.last_start = 0
         self.running = False
 
 
-def _reader(source: LampSourceEntry) -> LampSource | None:
+def reader_of(source: LampSourceEntry) -> LampSource | None:
+    """Return a reader for a source; None where this version has none for its kind."""
     kind = SOURCES.get(source.kind)
     return kind.build(source.options) if kind and source.options is not None else None
 
@@ -134,7 +135,7 @@ class LampWatch:
         """Give a source its new inventory entry; what it told stays known."""
         entry = self._entries[source.key]
         if entry.source != source:
-            entry.source, entry.reader = source, _reader(source)
+            entry.source, entry.reader = source, reader_of(source)
             self._read_now(entry)
         elif entry.server.power_expected != server.power_expected:
             self._read_now(entry)

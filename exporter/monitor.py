@@ -72,6 +72,11 @@ class Monitor:
 
     async def start(self) -> None:
         """Read the configuration and begin. Raises ConfigError and TooFewDescriptors."""
+        async with self._reloading:
+            await self._start()
+        self.ready = True
+
+    async def _start(self) -> None:
         config, warnings = await load_in_child(self.config_file)
         _report(warnings)
         raise_descriptor_limit(sum(1 for _ in config.checks()))
@@ -85,7 +90,6 @@ class Monitor:
         self._known_sources.clear()
         for forever in (self.vantage.watch, self._watch_maintenance):
             self._background.append(asyncio.create_task(_keep(forever)))
-        self.ready = True
 
     async def stop(self) -> None:
         """Stop everything; what was decided is in the ledger."""

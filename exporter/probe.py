@@ -1,0 +1,108 @@
+"""``dserver-exporter probe``: one check or one lamp read, now, with its dialogue. Never evidence.
+
+Exit status as monitoring-plugins have it: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import UTC, datetime
+from enum import IntEnum
+from zoneinfo import ZoneInfo
+
+from collectors.failures import CheckFailure, Void
+from collectors.reading import Verdict
+from exporter.clock import Moment
+from exporter.inventory import Check, Config, LampSourceEntry, Server
+from exporter.lamps import LampRead, SourceState, decide
+from exporter.lampwatch import DEADLINE, read_once, reader_of
+from exporter.runner import run_once
+from exporter.secrets import Secrets
+
+LAMPS = "lamps"
+
+
+class Status(IntEnum):
+    """Exit statuses, by the monitoring-plugins guidelines."""
+
+    OK = 0
+    WARNING = 1
+    CRITICAL = 2
+    UNKNOWN = 3
+
+
+_BY_VERDICT = {
+    Verdict.NORMAL: Status.OK,
+    Verdict.WARNING: Status.WARNING,
+    Verdict.CRITICAL: Status.CRITICAL,
+    Verdict.UNKNOWN: Status.UNKNOWN,
+}
+_GRAVITY = (Status.OK, Status.UNKNOWN, Status.WARNING, Status.CRITICAL)
+
+Say = Callable[[str], None]
+
+
+async def probe(config: Config, server_name: str, what: str, say: Say) -> Status:
+    """Run one check, the lamps, or everything of a server (``what`` empty), and say what was seen."""
+    server = config.servers.get(server_name)
+    if server is None:
+        say(f"UNKNOWN: no server {server_name!r} in the configuration; it has: {_some(config.servers)}")
+        return Status.UNKNOWN
+    secrets = Secrets(config.credentials)
+    runs: list[Awaitable[Status]] = []
+    if what in ("", LAMPS):
+        runs += [_lamps(server, source, secrets, say) for source in server.lamps]
+    runs += [
+        _check(check, secrets, ZoneInfo(config.settings.timezone), say)
+        for check in server.checks
+        if what in ("", check.name)
+    ]
+    if not runs:
+        names = [LAMPS] if server.lamps else []
+        names += [check.name for check in server.checks]
+        missing = f"no check {what!r}" if what not in ("", LAMPS) else "nothing to probe"
+        say(f"UNKNOWN: {missing} on {server_name}; it has: {_some(names)}")
+        return Status.UNKNOWN
+    return max([await run for run in runs], key=_GRAVITY.index)
+
+
+async def _check(check: Check, secrets: Secrets, zone: ZoneInfo, say: Say) -> Status:
+    seconds = check.timing.timeout / 1000
+    say(f"{check.server}/{check.name}: {check.protocol} at {check.address}, for at most {seconds:g} s")
+    reading = await run_once(check, secrets, seconds)
+    for line in reading.transcript:
+        say(f"  {line}")
+    if reading.certificate_expiry is not None:
+        expiry = datetime.fromtimestamp(reading.certificate_expiry, UTC).astimezone(zone)
+        say(f"  the certificate expires {expiry:%Y-%m-%d %H:%M %Z}")
+    failure = reading.failure
+    status = Status.OK if failure is None else Status.UNKNOWN if isinstance(failure, Void) else Status.CRITICAL
+    say(f"{status.name}: {failure or 'it answers as it should'} ({reading.duration * 1000:.1f} ms)")
+    return status
+
+
+async def _lamps(server: Server, source: LampSourceEntry, secrets: Secrets, say: Say) -> Status:
+    reader = reader_of(source)
+    where = reader.endpoint() if reader else "no reader"
+    say(f"{server.name}/{source.source}: lamps by {source.kind} at {where}, for at most {DEADLINE:g} s")
+    outcome = await read_once(source, reader, secrets, DEADLINE)
+    for line in outcome.transcript:
+        say(f"  {line}")
+    if isinstance(outcome, CheckFailure):
+        say(f"UNKNOWN: {outcome}")
+        return Status.UNKNOWN
+    # twice the same reading: what the next read would confirm
+    nothing = SourceState()
+    read = LampRead(Moment(0, 1), outcome, 0.0)
+    once, _ = decide(nothing, read, power_expected=server.power_expected)
+    state, _ = decide(once, read, power_expected=server.power_expected)
+    for known in sorted(state.lamps.values(), key=lambda known: (-known.verdict, known.lamp, known.component)):
+        say(f"  {known.verdict.name.lower():8} {known.lamp:12} {known.component}: {known.evidence}")
+    if outcome.locate is not None:
+        say(f"  the locate lamp is {'on' if outcome.locate else 'off'}")
+    status = _BY_VERDICT[state.verdict]
+    say(f"{status.name}: {len(state.lamps)} lamps, worst is {state.verdict.name.lower()}")
+    return status
+
+
+def _some(names: Iterable[str]) -> str:
+    listed = list(names)
+    return ", ".join(listed[:20]) + (" ..." if len(listed) > 20 else "") or "none"

@@ -10,13 +10,14 @@ The storage path is owned through a lock file: a second process is refused and t
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import logging
 import os
 import queue
 import socket
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -190,9 +191,8 @@ class Ledger:
         self._thread = threading.Thread(target=self._write_forever, name="ledger", daemon=True)
         self._unwritten_rows: dict[tuple[str, tuple[str, ...]], Row] = {}
         self._unwritten_events: list[Event] = []
+        self._prepared = False
         self._failing = False
-        self.errors = 0
-        """Batches that could not be written so far."""
         self.on_error: Callable[[], None] = lambda: None
         """Called in the writing thread for each of them."""
 
@@ -200,50 +200,54 @@ class Ledger:
     def open(cls, storage: Path, clock: Clock) -> "Ledger":
         """Open or create the ledger in the folder ``storage`` and own it.
 
-        Raises StorageError: the folder cannot be made or written, another process owns it, or the file is damaged or
-        of a newer version.
+        A disk that is full at this moment does not stop the monitoring: that is logged, and tried again.
+
+        Raises StorageError: the folder or the file cannot be written, another process owns it, or the file is damaged
+        or of a newer version.
         """
+        file = storage / "ledger.db"
         try:
             storage.mkdir(parents=True, exist_ok=True)
+            if file.exists() and not os.access(file, os.R_OK | os.W_OK):
+                raise PermissionError(errno.EACCES, f"{file.name}: {os.strerror(errno.EACCES)}")
             lock = _own(storage, clock)
         except OSError as error:
             raise StorageError(
                 f"the storage path {storage} cannot be used: {error.strerror}: "
                 "give the exporter's user a folder it may write, with --storage.path="
             ) from error
+        ledger = cls(_engine(file), lock)
         try:
-            engine = _engine(storage / "ledger.db")
-            _prepare(engine)
+            ledger._prepare()
+        except sa.exc.OperationalError as error:
+            ledger._failed(error)
         except sa.exc.DBAPIError as error:
             lock.close()
             raise StorageError(
-                f"the ledger {storage / 'ledger.db'} cannot be opened: {error.orig}: "
-                "free disk space, or move the file away to start with an empty one (open outages are then forgotten)"
+                f"the ledger {file} is damaged: {error.orig}: restore it from a backup, "
+                "or move the file away to start with an empty one (open outages are then forgotten)"
             ) from error
         except BaseException:
             lock.close()
             raise
-        ledger = cls(engine, lock)
         ledger._thread.start()
         return ledger
 
     def check_states(self) -> dict[CheckKey, tuple[str, str, CheckState]]:
         """Return what is known of each check: its protocol and address then, and its state as a new process has it."""
-        with self._engine.connect() as connection:
-            return {
-                (row.server, row.check): (row.protocol, row.address, _check_state(row))
-                for row in connection.execute(sa.select(check_states))
-            }
+        return {
+            (row.server, row.check): (row.protocol, row.address, _check_state(row))
+            for row in self._read(sa.select(check_states))
+        }
 
     def source_states(self) -> dict[SourceKey, SourceState]:
         """Return what each lamp source told last."""
         known: dict[SourceKey, SourceState] = {}
-        with self._engine.connect() as connection:
-            for row in connection.execute(sa.select(source_states)):
-                try:
-                    known[row.server, row.source] = _source_state(row.state)
-                except (KeyError, TypeError, ValueError) as error:
-                    log.warning("%s: what source %s told last is not readable: %r", row.server, row.source, error)
+        for row in self._read(sa.select(source_states)):
+            try:
+                known[row.server, row.source] = _source_state(row.state)
+            except (KeyError, TypeError, ValueError) as error:
+                log.warning("%s: what source %s told last is not readable: %r", row.server, row.source, error)
         return known
 
     async def save(self, records: Iterable[Record]) -> bool:
@@ -259,6 +263,28 @@ class Ledger:
         self._thread.join()
         self._engine.dispose()
         self._lock.close()
+
+    def _read(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
+        try:
+            with self._engine.connect() as connection:
+                return connection.execute(query).all()
+        except sa.exc.OperationalError as error:
+            log.error("the ledger cannot be read: %s: what was known before is forgotten", error.orig)  # noqa: TRY400
+            return ()
+
+    def _prepare(self) -> None:
+        with self._engine.begin() as connection:
+            metadata.create_all(connection)
+            version = connection.scalar(sa.select(meta.c.value).where(meta.c.key == "schema_version"))
+            if version is None:
+                connection.execute(sa.insert(meta), {"key": "schema_version", "value": str(SCHEMA_VERSION)})
+            elif int(version) > SCHEMA_VERSION:
+                raise StorageError(
+                    f"the ledger {self._engine.url.database} was written by a newer dserver-exporter (schema "
+                    f"{version}, this one knows {SCHEMA_VERSION}): run the newer one, or give this one a path of its "
+                    "own with --storage.path="
+                )
+        self._prepared = True
 
     def _write_forever(self) -> None:
         while True:
@@ -294,6 +320,8 @@ class Ledger:
 
     def _commit(self) -> bool:
         try:
+            if not self._prepared:
+                self._prepare()
             with self._engine.begin() as connection:
                 for table in (check_states, source_states):
                     rows = [row for row in self._unwritten_rows.values() if row.table is table]
@@ -305,16 +333,7 @@ class Ledger:
                         sa.insert(events), [{**blank, **event.values} for event in self._unwritten_events]
                     )
         except sa.exc.DBAPIError as error:
-            self.errors += 1
-            self.on_error()
-            log.error(  # noqa: TRY400 - the cause is the disk; a traceback every few seconds would hide it
-                "the ledger cannot be written: %s: %d states and %d events wait in memory and would be lost with this "
-                "process; the monitoring goes on; free disk space or repair the disk",
-                error.orig,
-                len(self._unwritten_rows),
-                len(self._unwritten_events),
-            )
-            self._failing = True
+            self._failed(error)
             return False
         if self._failing:
             log.warning("the ledger can be written again; nothing that waited was lost")
@@ -322,6 +341,17 @@ class Ledger:
         self._unwritten_rows.clear()
         self._unwritten_events.clear()
         return True
+
+    def _failed(self, error: sa.exc.DBAPIError) -> None:
+        self._failing = True
+        self.on_error()
+        log.error(
+            "the ledger cannot be written: %s: %d states and %d events wait in memory and would be lost with this "
+            "process; the monitoring goes on; free disk space or repair the disk",
+            error.orig,
+            len(self._unwritten_rows),
+            len(self._unwritten_events),
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -370,19 +400,6 @@ def _engine(file: Path) -> sa.Engine:
         cursor.close()
 
     return engine
-
-
-def _prepare(engine: sa.Engine) -> None:
-    with engine.begin() as connection:
-        metadata.create_all(connection)
-        version = connection.scalar(sa.select(meta.c.value).where(meta.c.key == "schema_version"))
-        if version is None:
-            connection.execute(sa.insert(meta), {"key": "schema_version", "value": str(SCHEMA_VERSION)})
-        elif int(version) > SCHEMA_VERSION:
-            raise StorageError(
-                f"the ledger {engine.url.database} was written by a newer dserver-exporter (schema {version}, this one "
-                f"knows {SCHEMA_VERSION}): run the newer one, or give this one a path of its own with --storage.path="
-            )
 
 
 def _replace(connection: sa.Connection, table: sa.Table, rows: list[Row]) -> None:

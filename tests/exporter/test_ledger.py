@@ -188,6 +188,32 @@ def test_a_damaged_ledger_is_refused_with_the_remedy(storage: Path) -> None:
         Ledger.open(storage, SystemClock())
 
 
+def test_a_disk_that_is_full_at_the_start_does_not_stop_it_and_is_used_when_there_is_room(storage: Path) -> None:
+    # The operating system's limit on file sizes, here 0, fails writes as a full disk does.
+    code = """
+import asyncio, pathlib, resource, sys
+from collectors.registry import Options
+from exporter.clock import SystemClock
+from exporter.inventory import Check, Timing
+from exporter.ledger import Ledger, check_row
+from exporter.outage import CheckState
+
+async def main():
+    row = check_row(Check("web01", "https", "https", "192.0.2.10", "", Options(), Timing()), CheckState())
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+    ledger = Ledger.open(pathlib.Path(sys.argv[1]), SystemClock())
+    print(len(ledger.check_states()), await ledger.save([row]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    print(await ledger.save([]), len(ledger.check_states()))
+    ledger.close()
+
+asyncio.run(main())
+"""
+    answer = subprocess.run([sys.executable, "-c", code, str(storage)], capture_output=True, text=True, check=True)
+    assert answer.stdout.split() == ["0", "False", "True", "1"]
+    assert "the monitoring goes on" in answer.stderr
+
+
 async def test_a_state_that_cannot_be_understood_is_left_out_and_said(
     ledger: Ledger, caplog: pytest.LogCaptureFixture
 ) -> None:

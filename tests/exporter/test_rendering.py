@@ -134,6 +134,7 @@ def test_a_server_without_a_lamp_source_is_unknown() -> None:
 def test_the_inventory_is_published_without_contacts() -> None:
     server = Server("web01", "c0001", managed=True, address="192.0.2.10", os="rhel-8", site="ogaki", rack="A-03")
     assert text(inventory_lines(server, maintenance=True)).splitlines() == [
-        'dserver_server_info{customer_id="c0001",managed="true",os="rhel-8",rack="A-03",server="web01",site="ogaki"} 1.0',
+        'dserver_server_info{customer_id="c0001",managed="true",os="rhel-8",rack="A-03",server="web01",site="ogaki"}'
+        " 1.0",
         'dserver_server_maintenance{server="web01"} 1.0',
     ]

@@ -61,6 +61,7 @@ check_states = sa.Table(
     sa.Column("last_run", sa.BigInteger),
     sa.Column("reason", sa.String, nullable=False),
     sa.Column("step", sa.String, nullable=False),
+    sa.Column("void", sa.Boolean, nullable=False),
 )
 
 source_states = sa.Table(
@@ -127,6 +128,7 @@ def check_row(check: Check, state: CheckState) -> Row:
             "last_run": state.last_run,
             "reason": state.reason,
             "step": state.step,
+            "void": state.void,
         },
     )
 
@@ -425,6 +427,7 @@ def _check_state(row: Any) -> CheckState:
             last_run=row.last_run,
             reason=row.reason,
             step=row.step,
+            void=row.void,
         )
     )
 

@@ -164,7 +164,7 @@ class Monitor:
             entry = self.schedule.get(check.key)
             if entry is None:
                 state = self._remembered(check)
-                self.schedule.add(check, state, fresh_checks, now.monotonic)
+                self.schedule.add(check, state, fresh_checks, now)
                 if state.last_run is not None:
                     self.runner.publish(check, state)
             elif entry.check != check:

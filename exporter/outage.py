@@ -67,8 +67,13 @@ class CheckState:
 
     @property
     def network_failure(self) -> bool:
-        """Tell whether the last attempt failed in a way that a host that is gone fails."""
-        return not self.void and self.reason in NETWORK_REASONS
+        """Tell whether the last attempt, one of this process, failed in a way that a host that is gone fails."""
+        return not self.void and not self.foreign and self.reason in NETWORK_REASONS
+
+    @property
+    def rejected(self) -> bool:
+        """Tell whether our credentials were rejected: trying them again faster than the interval locks accounts."""
+        return self.void and self.reason == "auth"
 
 
 @dataclass(frozen=True, slots=True)

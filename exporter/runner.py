@@ -192,5 +192,9 @@ def _failed(at: Moment, failure: CheckFailure) -> Attempt:
 
 
 def _worth_keeping(before: CheckState, after: CheckState) -> bool:
-    """Tell whether a restart must find the new state: a change of phase, and every piece of evidence of an outage."""
-    return before.phase != after.phase or (after.down_since is not None and before.last_failed != after.last_failed)
+    """Tell whether a restart must find the new state.
+
+    That is a change of phase, every piece of evidence of an outage, and rejected credentials, whose pace must be kept.
+    """
+    evidence = after.down_since is not None and before.last_failed != after.last_failed
+    return before.phase != after.phase or evidence or before.rejected or after.rejected

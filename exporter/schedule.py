@@ -5,6 +5,7 @@ Plain Python on purpose, so that a year of a fleet can be run through it in virt
 
 from collections.abc import Iterator
 
+from exporter.clock import Moment
 from exporter.due import Due, DueQueue
 from exporter.inventory import Check, CheckKey, Timing
 from exporter.outage import CheckState
@@ -58,14 +59,20 @@ class Schedule:
         """Return the entries of a server's checks."""
         return self._servers.get(name, [])
 
-    def add(self, check: Check, state: CheckState, fleet: int, now: int) -> Entry:
+    def add(self, check: Check, state: CheckState, fleet: int, now: Moment) -> Entry:
         """Take in one of ``fleet`` new checks. One that the ledger knows as failing is due at once."""
         siblings = self._servers.setdefault(check.server, [])
         entry = Entry(check, state, siblings)
         siblings.append(entry)
         self._entries[check.key] = entry
-        known_failing = state.first_failed is not None
-        self._plan(entry, now if known_failing else first_run(check.key, check.timing.interval, fleet, now))
+        interval = check.timing.interval
+        if state.rejected and state.last_run is not None:
+            due = now.monotonic + max(0, interval - max(0, now.wall - state.last_run))
+        elif state.first_failed is not None:
+            due = now.monotonic
+        else:
+            due = first_run(check.key, interval, fleet, now.monotonic)
+        self._plan(entry, due)
         return entry
 
     def update(self, check: Check, now: int) -> None:
@@ -106,7 +113,7 @@ class Schedule:
             return
         others = [other for other in entry.siblings if other is not entry]
         was_dark = is_dark(entry.siblings)
-        was_reached = not any(each.state.network_failure for each in entry.siblings)
+        was_reached = not entry.state.network_failure
         entry.state = state
         if is_dark(entry.siblings):
             for each, run in zip(entry.siblings, dark_runs(entry.siblings), strict=True):
@@ -115,10 +122,12 @@ class Schedule:
             self._plan(entry, next_run(entry))
             for other in others if was_dark else ():
                 # Whoever waited for the one that was tried for all: at once if it answered, else on its own grid again.
-                self._plan(other, next_run(other, now) if state.void else now)
+                self._plan(other, min(other.due, next_run(other, now)) if state.void else now)
         if was_reached and state.network_failure:
             for other in others:
-                if not (other.state.void and other.state.reason == "auth"):
+                # those that were tried meanwhile, or fail already, tell nothing new; rejected credentials must wait
+                known = other.state.network_failure or other.state.rejected or other.last_start >= entry.last_start
+                if not known:
                     self._plan(other, now)
 
     def _plan(self, entry: Entry, due: int) -> None:

@@ -67,8 +67,8 @@ def next_run(check: Scheduled, after: int | None = None) -> int:
     """Return when a check runs next: the first of its times later than ``after``, by default its last start."""
     state, timing = check.state, check.timing
     last = check.last_start if after is None else after
-    if state.void and state.reason == "auth":
-        return last + timing.interval  # credentials tried more often than agreed lock accounts
+    if state.rejected:
+        return last + timing.interval
     if state.first_failed is None:
         return next_slot(check.slot, timing.interval, last)
     if state.foreign:
@@ -85,12 +85,13 @@ def dark_runs(checks: Sequence[Scheduled]) -> list[int]:
     """Return when each check of a dark server runs next, in the order given."""
     stand_in = min(checks, key=lambda check: check.last_start)
     last_of_any = max(check.last_start for check in checks)
+    # one grid for all, that of the check which failed last: with a grid each, taking turns would double the pace
+    darkness = max(check.state.first_failed.monotonic for check in checks if check.state.first_failed)
     runs = []
     for check in checks:
         run = check.last_start + check.timing.interval
-        if check is stand_in and check.state.first_failed is not None:
-            grid = next_slot(check.state.first_failed.monotonic, check.timing.recheck_interval, last_of_any)
-            run = min(run, grid)
+        if check is stand_in:
+            run = min(run, next_slot(darkness, check.timing.recheck_interval, last_of_any))
         runs.append(_earlier(run, notice_run(check)))
     return runs
 

@@ -36,7 +36,7 @@ def started(*names: str, timing: Timing = TIMING, now: int = 0) -> Schedule:
     """Return a schedule whose checks have all succeeded once, at their first turn."""
     schedule = Schedule()
     for name in names:
-        schedule.add(check(name=name, timing=timing), CheckState(), len(names), now)
+        schedule.add(check(name=name, timing=timing), CheckState(), len(names), Moment(now, WALL))
     while any(entry.state.up is None for entry in schedule):
         due = schedule.next_due()
         assert due is not None
@@ -60,7 +60,7 @@ def test_a_big_fleet_starts_spread_over_the_interval_and_a_small_one_within_seco
     def first_minutes(fleet: int) -> list[int]:
         schedule = Schedule()
         for number in range(fleet):
-            schedule.add(check(f"s{number}"), CheckState(), fleet, 0)
+            schedule.add(check(f"s{number}"), CheckState(), fleet, Moment(0, WALL))
         counts: dict[int, int] = {}
         while (due := schedule.next_due()) is not None:
             while schedule.take(due):
@@ -124,7 +124,7 @@ def test_an_attempt_at_the_notice_time_goes_before_everything_that_is_due() -> N
     for minute in range(1, 10):
         finish(schedule, take(schedule, first + minute * MINUTE), first + minute * MINUTE, "content")
     for number in range(5):
-        schedule.add(check("other", f"check{number}"), CheckState(), 1, first)
+        schedule.add(check("other", f"check{number}"), CheckState(), 1, Moment(first, WALL))
     now = first + TIMING.outage_notice_after
     assert take(schedule, now) is entry
 
@@ -205,8 +205,64 @@ def test_a_check_known_as_failing_is_tried_at_once_after_a_restart() -> None:
         CheckState(up=False, ever_up=True, down_since=WALL, first_failed=Moment(0, WALL), last_failed=Moment(0, WALL))
     )
     schedule = Schedule()
-    schedule.add(check(), down, 10_000, 5_000)
+    schedule.add(check(), down, 10_000, Moment(5_000, WALL + 90_000))
     assert take(schedule, 5_000).check == check()
+
+
+def test_rejected_credentials_wait_for_their_interval_also_after_a_restart() -> None:
+    rejected = restored(CheckState(up=True, ever_up=True, last_run=WALL, reason="auth", step="log-in", void=True))
+    schedule = Schedule()
+    schedule.add(check(), rejected, 1, Moment(5_000, WALL + MINUTE))
+    assert next_due(schedule) == 5_000 + TIMING.interval - MINUTE
+
+
+def test_a_dark_server_after_a_restart_is_known_as_dark_only_by_attempts_of_this_process() -> None:
+    gone = restored(
+        CheckState(
+            up=False,
+            ever_up=True,
+            down_since=WALL,
+            first_failed=Moment(0, WALL),
+            last_failed=Moment(0, WALL),
+            last_run=WALL,
+            reason="timeout",
+            step="connect",
+        )
+    )
+    schedule = Schedule()
+    for name in ("https", "ssh", "imap"):
+        schedule.add(check(name=name), gone, 3, Moment(5_000, WALL + MINUTE))
+    entry = take(schedule, 5_000)
+    finish(schedule, entry, 5_000, "timeout")
+    assert {each.due for each in schedule if each is not entry} == {5_000}
+
+
+def test_a_server_that_goes_dark_while_one_of_its_checks_fails_already_is_swept_all_the_same() -> None:
+    schedule = started("https", "ssh", "imap")
+    refused = take(schedule, next_due(schedule))
+    finish(schedule, refused, refused.last_start, "refused")
+    run_all_due(schedule, refused.last_start)  # its own sweep finds the others well
+    while (entry := take(schedule, next_due(schedule))) is refused:
+        finish(schedule, refused, refused.last_start, "refused")
+    finish(schedule, entry, entry.last_start + 10 * SECOND, "timeout")
+    third = next(each for each in schedule if each not in (refused, entry))
+    assert third.due == entry.last_start + 10 * SECOND
+
+
+def test_a_sweep_tries_each_check_once_however_many_fail_in_it() -> None:
+    names = [f"check{number}" for number in range(12)]
+    schedule = started(*names)
+    first = next_due(schedule)
+    finish(schedule, take(schedule, first), first, "refused")
+    swept: list[str] = []
+    running = []
+    while (entry := schedule.take(first)) is not None:
+        running.append(entry)
+    for entry in running:
+        swept.append(entry.check.name)
+        finish(schedule, entry, first + 5, "refused" if entry.check.name in names[:6] else "")
+        swept += run_all_due(schedule, first + 5)
+    assert len(swept) == 11
 
 
 def test_a_removed_check_never_runs_again_even_when_it_was_running() -> None:

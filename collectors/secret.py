@@ -1,5 +1,6 @@
 """A secret that does not show itself in a repr, a log, a traceback or an f-string."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import final
 
@@ -35,3 +36,7 @@ class Credential:
 
     username: str = ""
     password: Secret = field(default_factory=lambda: Secret(""))
+    values: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """What is no secret: ``username``, ``auth_protocol``, ``priv_protocol``."""
+    secrets: Mapping[str, Secret] = field(default_factory=dict, hash=False)
+    """All secrets by name: ``password``, ``community``, ``auth_password``, ``priv_password``, ``token``."""

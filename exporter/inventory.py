@@ -12,6 +12,7 @@ from collectors.registry import Options
 from exporter.clock import DAY, MINUTE, SECOND
 
 Language = Literal["ja", "en"]
+AddressFamily = Literal["any", "ipv4", "ipv6"]
 CheckKey = tuple[str, str]
 """The identity of a check: (server, name)."""
 SourceKey = tuple[str, str]
@@ -62,6 +63,8 @@ class Check:
     options: Options
     timing: Timing
     credential: str = ""
+    address_family: AddressFamily = "any"
+    """Which addresses of a name are meant."""
 
     @property
     def key(self) -> CheckKey:

@@ -1,0 +1,499 @@
+"""One RMCP+ session with one BMC: IPMI v2.0 over UDP (IPMI v2.0 rev. 1.1, sections 13.6 to 13.32).
+
+python-ipmi packs, signs, encrypts and verifies the packets; the dialogue is ours (docs/decisions/0002-ipmi-session.md):
+one datagram endpoint, one request in flight, retries with growing waits inside the deadline. Whatever is not the answer
+we wait for (stray, repeated, wrongly signed, out of sequence, garbage) is dropped and counted, never believed.
+"""
+
+import asyncio
+import contextlib
+import hmac
+import os
+import struct
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from types import TracebackType
+from typing import Any, Self
+
+from pyipmi.errors import AuthenticationError, DecodingError  # type: ignore[import-untyped]  # has no py.typed
+from pyipmi.interfaces import rmcpplus  # type: ignore[import-untyped]  # has no py.typed
+from pyipmi.msgs import constants  # type: ignore[import-untyped]  # has no py.typed
+
+from collectors.failures import (
+    CheckFailure,
+    Misconfigured,
+    TimedOut,
+    Unauthorized,
+    Unavailable,
+    UnexpectedReply,
+    translate,
+)
+from collectors.secret import Credential
+
+WAITS = (1.0, 1.5, 2.5, 5.0)
+"""Seconds until a request is sent again; a BMC that stays silent for their sum is given up."""
+
+CLOSE_WAITS = (0.4, 0.6)
+"""The same for Close Session, the only part that may outlive a cancellation."""
+
+CIPHER_SUITES = (17, 3)
+"""What we propose, best first: HMAC-SHA256 with AES-CBC-128, then HMAC-SHA1 with AES-CBC-128 (table 22-20)."""
+
+TRANSCRIPT_LINES = 2_000
+
+RMCP_HEADER = b"\x06\x00\xff\x07"
+"""Version 1.0, no acknowledgement asked for, class IPMI (section 13.1.3)."""
+
+BMC_ADDRESS = 0x20
+CONSOLE_ADDRESS = 0x81
+NAME_ONLY_LOOKUP = 0x10
+SEQUENCE_WINDOW = 32
+
+NETFN_APPLICATION = 0x06
+SET_SESSION_PRIVILEGE_LEVEL = 0x3B
+CLOSE_SESSION = 0x3C
+
+BUSY = frozenset({constants.CC_NODE_BUSY, constants.CC_TIMEOUT, constants.CC_CANT_RESP_DUPLI_REQ})
+"""Completion codes that ask us to try again."""
+
+ALGORITHM_REFUSED = frozenset(
+    {
+        constants.MSC_INVALID_AUTHENTICATION_ALGORITHM,
+        constants.MSC_INVALID_INTEGRITY_ALGORITHM,
+        constants.MSC_NO_MATCHING_AUTHENTICATION_PAYLOAD,
+        constants.MSC_NO_MATCHING_INTEGRITY_PAYLOAD,
+        constants.MSC_INVALID_CONFIDENTIALITY_ALGORITHM,
+        constants.MSC_NO_CIPHER_SUITE_MATCH,
+    }
+)
+ROLE_REFUSED = frozenset({constants.MSC_INVALID_ROLE, constants.MSC_UNAUTHORIZED_ROLE})
+NO_SLOT = frozenset({constants.MSC_INSUFFICIENT_RESOURCES, constants.MSC_INSUFFICIENT_RESOURCES_FOR_ROLE})
+USER_REFUSED = ROLE_REFUSED | {
+    constants.MSC_UNAUTHORIZED_NAME,
+    constants.MSC_INVALID_NAME_LENGTH,
+    constants.MSC_INVALID_INTEGRITY_CHECK_VALUE,
+}
+STATUS_TEXTS: dict[int, str] = dict(constants.MESSAGE_STATUS_CODE_DESCR)
+COMPLETION_TEXTS: dict[int, str] = dict(constants.COMPLETION_CODE_DESCR)
+
+
+class Privilege(IntEnum):
+    """Privilege levels (table 6-5). Everything that we read is granted to USER (appendix G)."""
+
+    USER = 2
+    OPERATOR = 3
+
+
+class Rejected(Exception):  # noqa: N818 - a completion code is an answer, not an error of ours
+    """The BMC answered with a completion code other than 00h."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+    def __str__(self) -> str:
+        text = COMPLETION_TEXTS.get(self.code)
+        return f"completion code {self.code:02x}h" + (f" ({text})" if text else "")
+
+
+class SessionLost(TimedOut):
+    """The BMC fell silent inside an established session: it restarted, dropped the session, or is gone."""
+
+
+class SuiteRefused(Exception):  # noqa: N818 - the next cipher suite is tried
+    """The BMC does not want this cipher suite."""
+
+
+@dataclass(slots=True)
+class Transcript:
+    """What was asked and answered, one short line each, without secrets."""
+
+    lines: list[str] = field(default_factory=list)
+
+    def note(self, line: str) -> None:
+        """Keep one line, as long as there is room."""
+        if len(self.lines) < TRANSCRIPT_LINES:
+            self.lines.append(line)
+
+
+Unwrapped = tuple[int, int, int, bytes]
+"""Payload type, session id, sequence number, payload."""
+
+
+class Session(asyncio.DatagramProtocol):
+    """An authenticated, encrypted session; an asynchronous context manager that always closes it.
+
+    ``step`` names what is being done and goes into every failure; the reader moves it on. ``dropped`` counts the
+    packets that were not believed.
+    """
+
+    def __init__(self, host: str, port: int, deadline: float, transcript: Transcript) -> None:
+        self.step = "open session"
+        self.dropped = 0
+        self.suite = 0
+        self._host = host
+        self._port = port
+        self._deadline = deadline
+        self._transcript = transcript
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.DatagramTransport | None = None
+        self._waiting: asyncio.Future[Any] | None = None
+        self._accept: Callable[[Unwrapped], Any] = lambda _: None
+        self._answered = False
+        self._last_drop = ""
+        self._keys: Any = None
+        self._derived_keys: Any = None
+        self._console_id = 0
+        self._managed_id = 0
+        self._tag = 0
+        self._sequence = 0
+        self._request_sequence = 0
+        self._highest = 0
+        self._seen = 0
+
+    # --- opening and closing -----------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                self._transport, _ = await self._loop.create_datagram_endpoint(
+                    lambda: self, remote_addr=(self._host, self._port)
+                )
+        except (OSError, UnicodeError) as error:  # UnicodeError: a name that is none
+            raise translate(error, self.step) from error
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._transport is not None
+        try:
+            if self._derived_keys is not None:
+                # Also when its last answer was not awaited: the BMC may hold an open session.
+                self._keys = self._derived_keys
+                await self._close()
+            elif self._managed_id:
+                # Half open: a RAKP message 3 that carries a status frees the slot (section 13.23).
+                self._send(self._rakp3(constants.MSC_INSUFFICIENT_RESOURCES))
+        finally:
+            self._transport.close()
+
+    async def _close(self) -> None:
+        # Close Session leaves before the first await, so that not even a second cancellation can keep it back.
+        self._deadline = self._loop.time() + sum(CLOSE_WAITS)
+        with contextlib.suppress(CheckFailure, Rejected):
+            await self.request(NETFN_APPLICATION, CLOSE_SESSION, struct.pack("<I", self._managed_id), waits=CLOSE_WAITS)
+
+    async def log_in(self, credential: Credential, suites: Sequence[int], privilege: Privilege) -> None:
+        """Establish the session with the first of ``suites`` that the BMC takes.
+
+        Raises Unauthorized where user, password or privilege level are refused, Unavailable where it has no free
+        slot, UnexpectedReply where it takes no suite, TimedOut where it never answers.
+        """
+        username = credential.username.encode()
+        password = credential.password.reveal().encode()
+        if len(username) > rmcpplus.MAX_USER_NAME_LENGTH:
+            raise Misconfigured("log-in", f"IPMI user names have at most {rmcpplus.MAX_USER_NAME_LENGTH} bytes")
+        if len(password) > rmcpplus.MAX_PASSWORD_LENGTH:
+            raise Misconfigured("log-in", f"IPMI passwords have at most {rmcpplus.MAX_PASSWORD_LENGTH} bytes")
+        refusals: list[str] = []
+        silence: CheckFailure | None = None
+        # All proposals together wait as long as one: an old BMC may answer suite 17 with silence.
+        share = max(1, len(WAITS) // len(suites))
+        for place, number in enumerate(suites):
+            last = place == len(suites) - 1
+            waits = WAITS[place * share :] if last or refusals else WAITS[place * share : (place + 1) * share]
+            suite = rmcpplus.CIPHER_SUITES[number]
+            self.step = "open session"
+            try:
+                await self._open(suite, privilege, waits)
+                self.step = "log-in"
+                await self._authenticate(suite, username, password, privilege)
+            except SuiteRefused as refusal:
+                self._managed_id = 0
+                refusals.append(f"cipher suite {number}: {refusal}")
+            except TimedOut as failure:
+                if self.step != "open session" or self._loop.time() >= self._deadline:
+                    raise
+                silence = failure
+            else:
+                self.suite = number
+                self._transcript.note(f"session open, cipher suite {number}, privilege level {privilege.name}")
+                break
+        else:
+            if silence is not None and not refusals:
+                raise silence
+            raise UnexpectedReply("open session", "; ".join(refusals))
+        # Sessions start at USER (section 22.18); the command is sent all the same, as BMCs are used to it.
+        with contextlib.suppress(Rejected):
+            await self.request(NETFN_APPLICATION, SET_SESSION_PRIVILEGE_LEVEL, bytes([privilege]))
+
+    async def _open(self, suite: Any, privilege: Privilege, waits: Sequence[float]) -> None:
+        """Open Session Request and Response (sections 13.17 and 13.18)."""
+        self._console_id = int.from_bytes(os.urandom(4), "little") | 1
+        algorithms = (suite.authentication, suite.integrity, suite.confidentiality)
+        proposal = b"".join(struct.pack("<BxxBBxxx", kind, 8, number) for kind, number in enumerate(algorithms))
+        answer = await self._handshake(
+            rmcpplus.PAYLOAD_TYPE_OPEN_SESSION_REQUEST,
+            struct.pack("<BxxI", privilege, self._console_id) + proposal,
+            36,
+            waits,
+        )
+        if tuple(answer[at] & 0x3F for at in (16, 24, 32)) != algorithms:
+            raise SuiteRefused("the BMC chose other algorithms")
+        (self._managed_id,) = struct.unpack_from("<I", answer, 8)
+
+    async def _authenticate(self, suite: Any, username: bytes, password: bytes, privilege: Privilege) -> None:
+        """RAKP messages 1 to 4 (sections 13.20 to 13.23) and the session's keys (sections 13.31 and 13.32)."""
+        digest, check_length = rmcpplus.AUTH_ALGORITHMS[suite.authentication]
+
+        def sign(key: bytes, *parts: bytes) -> bytes:
+            return hmac.digest(key, b"".join(parts), digest)
+
+        console, managed = struct.pack("<I", self._console_id), struct.pack("<I", self._managed_id)
+        nonce = os.urandom(16)
+        asked = privilege | NAME_ONLY_LOOKUP
+        signed_role = b""
+        mismatches = 0
+
+        def proven(answer: bytes) -> bool:
+            """Tell whether the sender of a RAKP message 2 knows the password. The first that does not is dropped."""
+            nonlocal signed_role, mismatches
+            # Some BMCs sign the role without the lookup bit (FreeIPMI's "opensesspriv"): what they signed tells.
+            for signed in (asked, int(privilege)):
+                signed_role = bytes([signed, len(username)]) + username
+                expected = sign(password, console, managed, nonce, answer[8:24], answer[24:40], signed_role)
+                if hmac.compare_digest(expected, answer[40:]):
+                    return True
+            mismatches += 1
+            signed_role = b""
+            return mismatches > 1
+
+        answer = b""
+        try:
+            answer = await self._handshake(
+                rmcpplus.PAYLOAD_TYPE_RAKP_1,
+                struct.pack("<xxx4s16sBxxB", managed, nonce, asked, len(username)) + username,
+                40,
+                believed=proven,
+            )
+        except (TimedOut, UnexpectedReply):
+            if not mismatches:
+                raise
+        if not signed_role:
+            self._send(self._rakp3(constants.MSC_INVALID_INTEGRITY_CHECK_VALUE))
+            self._managed_id = 0
+            raise Unauthorized("log-in", "the BMC has another password for this user")
+        bmc_nonce, guid = answer[8:24], answer[24:40]
+        integrity_key = sign(password, nonce, bmc_nonce, signed_role)
+        self._derived_keys = session_keys(suite, integrity_key)
+        answer = await self._handshake(
+            rmcpplus.PAYLOAD_TYPE_RAKP_3,
+            struct.pack("<xxx4s", managed) + sign(password, bmc_nonce, console, signed_role),
+            8,
+        )
+        if not hmac.compare_digest(sign(integrity_key, nonce, managed, guid)[:check_length], answer[8:]):
+            raise Unauthorized("log-in", "the session's keys differ: is a BMC key (K_G) set there?")
+        self._keys = self._derived_keys
+
+    def _rakp3(self, status: int) -> bytes:
+        """Return a RAKP message 3 that ends the log-in."""
+        self._tag = (self._tag + 1) & 0xFF
+        message = struct.pack("<BBxxI", self._tag, status, self._managed_id)
+        return bytes(rmcpplus.pack_rmcpplus(rmcpplus.PAYLOAD_TYPE_RAKP_3, message))
+
+    async def _handshake(
+        self,
+        kind: int,
+        message: bytes,
+        length: int,
+        waits: Sequence[float] = WAITS,
+        believed: Callable[[bytes], bool] = lambda _: True,
+    ) -> bytes:
+        """Send a message of the log-in, of which the tag is still missing, and return its answer."""
+        self._tag = tag = (self._tag + 1) & 0xFF
+        packet = bytes(rmcpplus.pack_rmcpplus(kind, bytes([tag]) + message))
+        console = struct.pack("<I", self._console_id)
+
+        def accept(unwrapped: Unwrapped) -> bytes | None:
+            answer_kind, session, _, payload = unwrapped
+            # Answers to the log-in have the type of their request plus one; a refusal may be cut short.
+            if answer_kind != kind + 1 or session or len(payload) < 2 or payload[0] != tag:
+                return None
+            if payload[1] != constants.MSC_OK:
+                return payload
+            return payload if len(payload) >= length and payload[4:8] == console and believed(payload) else None
+
+        answer: bytes = await self._exchange(lambda: packet, accept, waits)
+        status = answer[1]
+        if status != constants.MSC_OK:
+            text = f"{STATUS_TEXTS.get(status, 'status')} ({status:02x}h)"
+            self._transcript.note(f"{self.step}: refused: {text}")
+            if status in ALGORITHM_REFUSED:
+                raise SuiteRefused(text)
+            if status in USER_REFUSED:
+                raise Unauthorized("log-in", f"the BMC refuses the user: {text}")
+            if status in NO_SLOT:
+                raise Unavailable(self.step, f"the BMC has no free session: {text}")
+            raise UnexpectedReply(self.step, f"the BMC refuses: {text}")
+        return answer
+
+    # --- requests ----------------------------------------------------------------------------------------------------
+
+    async def request(
+        self, netfn: int, command: int, data: bytes = b"", *, lun: int = 0, waits: Sequence[float] = WAITS
+    ) -> bytes:
+        """Send one command and return the data after its completion code.
+
+        Raises Rejected for a completion code other than 00h (after having asked again where the BMC was busy),
+        SessionLost where it does not answer, TimedOut at the deadline.
+        """
+        answer = b""
+        for pause in waits:
+            answer = await self._command(netfn, command, data, lun, waits)
+            if answer[0] not in BUSY:
+                break
+            await asyncio.sleep(min(pause / 4, max(0.0, self._deadline - self._loop.time())))
+        self._transcript.note(f"{netfn:02x}/{command:02x} {data.hex(' ')} -> {answer.hex(' ')}")
+        if answer[0]:
+            raise Rejected(answer[0])
+        return answer[1:]
+
+    async def _command(self, netfn: int, command: int, data: bytes, lun: int, waits: Sequence[float]) -> bytes:
+        """Send one IPMI message (section 13.8) and return its completion code and data."""
+        self._request_sequence = sequence = (self._request_sequence + 1) & 0x3F
+        head = bytes([BMC_ADDRESS, netfn << 2 | lun])
+        body = bytes([CONSOLE_ADDRESS, sequence << 2, command]) + data
+        message = head + checksum(head) + body + checksum(body)
+        expected = (netfn + 1, sequence, command)
+
+        def pack() -> bytes:
+            # Every transmission has its own session sequence number (section 6.12.12); 0 is for session-less packets.
+            self._sequence = self._sequence % 0xFFFFFFFF + 1
+            return bytes(
+                rmcpplus.pack_rmcpplus(
+                    rmcpplus.PAYLOAD_TYPE_IPMI, message, self._managed_id, self._sequence, self._keys
+                )
+            )
+
+        def accept(unwrapped: Unwrapped) -> bytes | None:
+            kind, session, number, payload = unwrapped
+            if kind != rmcpplus.PAYLOAD_TYPE_IPMI or session != self._console_id or not self._fresh(number):
+                return None
+            # The integrity code has vouched for the bytes; some BMCs get the inner checksums wrong.
+            if len(payload) < 8 or (payload[1] >> 2, payload[4] >> 2, payload[5]) != expected:
+                return None
+            return payload[6:-1]
+
+        answer: bytes = await self._exchange(pack, accept, waits)
+        return answer
+
+    def _fresh(self, number: int) -> bool:
+        """Tell whether a session sequence number is new: ahead, or not yet seen inside the window (section 6.12.13)."""
+        ahead = number - self._highest
+        if ahead > 0:
+            self._seen = (self._seen << ahead | 1) & (1 << SEQUENCE_WINDOW) - 1 if ahead < SEQUENCE_WINDOW else 1
+            self._highest = number
+            return True
+        if -ahead >= SEQUENCE_WINDOW or self._seen >> -ahead & 1:
+            return False
+        self._seen |= 1 << -ahead
+        return True
+
+    # --- packets -----------------------------------------------------------------------------------------------------
+
+    async def _exchange(
+        self, pack: Callable[[], bytes], accept: Callable[[Unwrapped], Any], waits: Sequence[float]
+    ) -> Any:
+        """Send what ``pack`` gives until ``accept`` takes an answer."""
+        for wait in waits:
+            if self._loop.time() >= self._deadline:
+                break
+            self._send(pack())
+            answer = await self._answer(accept, wait)
+            if answer is not None:
+                self._answered = True
+                return answer
+        raise self._silence()
+
+    async def _answer(self, accept: Callable[[Unwrapped], Any], wait: float) -> Any:
+        """Return what ``accept`` makes of an incoming packet, None when the time is over."""
+        self._accept = accept
+        self._waiting = waiting = self._loop.create_future()
+        expiry = self._loop.call_at(min(self._loop.time() + wait, self._deadline), resolve, waiting, None)
+        try:
+            return await waiting
+        except OSError as error:
+            raise translate(error, self.step) from error
+        finally:
+            expiry.cancel()
+            self._waiting = None
+
+    def _silence(self) -> CheckFailure:
+        """Return the failure that no answer means."""
+        dropped = f"; {self.dropped} packets were dropped, the last: {self._last_drop}" if self.dropped else ""
+        if self._loop.time() >= self._deadline:
+            return TimedOut(self.step, f"no answer before the deadline{dropped}")
+        if self._keys is not None:
+            return SessionLost(self.step, f"the BMC stopped answering inside the session{dropped}")
+        if self.dropped and not self._answered:
+            return UnexpectedReply(self.step, f"what answers does not speak IPMI 2.0{dropped}")
+        return TimedOut(self.step, f"the BMC does not answer{dropped}")
+
+    def _send(self, packet: bytes) -> None:
+        assert self._transport is not None
+        self._transport.sendto(RMCP_HEADER + packet)
+
+    def datagram_received(self, data: bytes, addr: object) -> None:
+        """Take one packet: the awaited answer, or nothing."""
+        if self._waiting is None or self._waiting.done():
+            self._drop("nothing was asked")
+            return
+        try:
+            answer = self._accept(self._unwrap(data))
+        except (DecodingError, AuthenticationError) as error:
+            self._drop(str(error))
+            return
+        if answer is None:
+            self._drop("not an answer to what was asked")
+        else:
+            self._waiting.set_result(answer)
+
+    def _unwrap(self, data: bytes) -> Unwrapped:
+        if len(data) < 4 or data[0] != RMCP_HEADER[0] or data[3] != RMCP_HEADER[3]:
+            raise DecodingError("not an IPMI packet")
+        unwrapped: Unwrapped = rmcpplus.unpack_rmcpplus(data[4:], self._keys)
+        return unwrapped
+
+    def _drop(self, why: str) -> None:
+        self.dropped += 1
+        self._last_drop = why
+        self._transcript.note(f"{self.step}: dropped a packet: {why}")
+
+    def error_received(self, exc: Exception) -> None:
+        """Take an ICMP error, which ends the wait."""
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_exception(exc)
+
+
+def session_keys(suite: Any, integrity_key: bytes) -> Any:
+    """Return python-ipmi's keys with K1 and K2 as BMCs derive them: from constants of 20 bytes, whatever the hash.
+
+    Section 13.32 writes them down for HMAC-SHA1; ipmitool, FreeIPMI and BMC firmware kept their length for SHA256.
+    """
+    keys = rmcpplus.SessionKeys(suite, integrity_key)
+    digest = rmcpplus.AUTH_ALGORITHMS[suite.authentication][0]
+    keys.k1, keys.k2 = (hmac.digest(integrity_key, bytes([number]) * 20, digest) for number in (1, 2))
+    return keys
+
+
+def checksum(data: bytes) -> bytes:
+    """Return the byte that makes the sum of ``data`` and itself zero (section 13.8)."""
+    return bytes([-sum(data) & 0xFF])
+
+
+def resolve(future: asyncio.Future[Any], result: object) -> None:
+    """Give a future its result unless it has one."""
+    if not future.done():
+        future.set_result(result)

@@ -297,15 +297,17 @@ class Bmc:
 
     def _rakp_3(self, request: bytes) -> bytes:
         tag, session = request[0], self._setting_up(request[4:8])
+        if request[1] != Status.OK:
+            if session and not session.keys:
+                del self._sessions[session.id]
+            raise BadPacket("the console gave up")  # an answer is not due (§13.23)
         if session is None or not session.role:
             return bytes([tag, Status.INVALID_SESSION_ID, 0, 0, 0, 0, 0, 0])
         console_id = struct.pack("<I", session.console_id)
         code = session.suite.mac(self.password.encode(), session.salt, console_id, session.role)
-        if request[1] != Status.OK or not hmac.compare_digest(code, request[8:]):
+        if not hmac.compare_digest(code, request[8:]):
             if not session.keys:
                 del self._sessions[session.id]
-            if request[1] != Status.OK:
-                raise BadPacket("the console gave up")  # an answer is not due (§13.22)
             return bytes([tag, Status.INVALID_INTEGRITY_CHECK, 0, 0]) + console_id
         integrity_key = session.suite.mac(self.password.encode(), session.console_salt, session.salt, session.role)
         if not session.keys:  # a repeated message 3 gets the same answer

@@ -168,6 +168,14 @@ def test_a_console_that_cannot_prove_the_password_gets_no_session(still: Bmc) ->
     assert (still.sessions_opened, still.sessions_open) == (0, 0)
 
 
+def test_a_console_that_gives_up_frees_its_place(still: Bmc) -> None:
+    console = Console(still)
+    assert console.open_session() == 0
+    give_up = b"\x03\x01\0\0" + struct.pack("<I", console.bmc_id)
+    assert console.exchange(seal(0x14, give_up, 0, 0, None)) is None
+    assert still.sessions_open == 0
+
+
 def test_an_unknown_user_and_a_role_above_the_limit_are_refused_by_rakp_status(still: Bmc) -> None:
     assert Console(still, username="nobody").log_in() == 0x0D
     still.privilege = still.privilege.USER

@@ -1,0 +1,149 @@
+"""What happens to the demo fleet, told in the log in plain words. It begins anew every few minutes."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from exporter.demo.fleet import FAULT, PREDICTED, PRESENT, Fleet
+
+log = logging.getLogger("demo")
+
+ROUND = 300
+"""Seconds from one beginning of the story to the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Something that happens ``at`` so many seconds after the story's beginning.
+
+    ``watch`` is a PromQL selector of the series that will show it.
+    """
+
+    at: int
+    server: str
+    words: str
+    watch: str
+    happen: Callable[[Fleet], Awaitable[None]]
+
+
+async def drive_weakens(fleet: Fleet) -> None:
+    """A drive predicts its own failure."""
+    fleet["db01"].bmc.set_sensor("Drive 2", states=PRESENT | PREDICTED)
+
+
+async def drive_fails(fleet: Fleet) -> None:
+    """The drive has failed: the chassis' own drive lamp is lit too."""
+    fleet["db01"].bmc.set_sensor("Drive 2", states=PRESENT | FAULT)
+    fleet["db01"].bmc.drive_fault = True
+
+
+async def drive_is_replaced(fleet: Fleet) -> None:
+    """A new drive is in its place."""
+    fleet["db01"].bmc.set_sensor("Drive 2", states=PRESENT)
+    fleet["db01"].bmc.drive_fault = False
+
+
+async def service_dies(fleet: Fleet) -> None:
+    """The web server's process ends."""
+    await fleet["shop01"].endpoints["https"].stop()
+
+
+async def service_returns(fleet: Fleet) -> None:
+    """The web server is started again."""
+    await fleet["shop01"].endpoints["https"].start()
+
+
+async def bmc_hangs(fleet: Fleet) -> None:
+    """A management controller stops answering; its server works on."""
+    fleet["file01"].bmc.silent = True
+
+
+async def bmc_answers(fleet: Fleet) -> None:
+    """The management controller answers again."""
+    fleet["file01"].bmc.silent = False
+
+
+SCENES = (
+    Scene(
+        15,
+        "db01",
+        "drive 2 predicts its own failure: its lamp turns amber. The verdict becomes 1, a warning: the NOC is told",
+        "dserver_lamp_verdict{server='db01',lamp='drive'}",
+        drive_weakens,
+    ),
+    Scene(
+        25,
+        "file01",
+        "its BMC stops answering. The lamps keep their last verdicts and grow older; the server's becomes -1, unknown",
+        "dserver_lamp_check_failure_info{server='file01'}",
+        bmc_hangs,
+    ),
+    Scene(
+        35,
+        "shop01",
+        "its https service dies: connections are refused. After 30 s without service its customer would be told",
+        "dserver_service_outage_seconds{server='shop01',check='https'}",
+        service_dies,
+    ),
+    Scene(
+        55,
+        "db01",
+        "drive 2 has failed. The verdict becomes 2, critical: its customer would be told, the drive is to be replaced",
+        "dserver_server_lamp_verdict{server='db01'}",
+        drive_fails,
+    ),
+    Scene(
+        85,
+        "shop01",
+        "its https service is back. The outage ends with the next success",
+        "dserver_service_up{server='shop01',check='https'}",
+        service_returns,
+    ),
+    Scene(
+        105,
+        "file01",
+        "its BMC answers again. The lamps are known again with its next reading",
+        "dserver_lamp_check_success{server='file01'}",
+        bmc_answers,
+    ),
+    Scene(
+        115,
+        "db01",
+        "drive 2 is replaced: its lamp is green. The verdict returns to 0, normal",
+        "dserver_lamp_verdict{server='db01',lamp='drive'}",
+        drive_is_replaced,
+    ),
+)
+
+EXPECTED = (
+    "everything here is simulated: %d servers on loopback inside this process. No mail leaves, nobody is called",
+    "seconds stand for minutes: checks run every 10 s, customers would be told after 30 s, lamps are read every 20 s",
+    "meant to be so: app02's certificate expired 3 days ago, shop02's ends in 10 days, spare01 is switched off,"
+    " batch01's locate lamp is on, lab01 is not managed",
+)
+"""What is said first. The first one names the size of the fleet."""
+
+
+async def tell(fleet: Fleet, sleep: Callable[[float], Awaitable[None]]) -> None:
+    """Tell the story, round after round, until cancelled."""
+    for line in EXPECTED:
+        _say(0, line % len(fleet) if "%d" in line else line)
+    began = 0
+    while True:
+        now = began
+        for scene in SCENES:
+            await sleep(began + scene.at - now)
+            now = began + scene.at
+            await scene.happen(fleet)
+            _say(now, f"{scene.server}: {scene.words} (watch {scene.watch})")
+        _say(now, f"all is as it was at the beginning; the story begins anew at {_clock(began + ROUND)}")
+        began += ROUND
+        await sleep(began - now)
+
+
+def _say(seconds: int, words: str) -> None:
+    log.info("DEMO %s %s", _clock(seconds), words)
+
+
+def _clock(seconds: int) -> str:
+    return f"{seconds // 60:02}:{seconds % 60:02}"

@@ -3,6 +3,7 @@
 Format: Prometheus text 0.0.4. The bytes equal what ``prometheus_client.generate_latest`` would give for the same data.
 """
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 
 from prometheus_client.utils import floatToGoString
@@ -43,6 +44,15 @@ class Lines:
         """Add one sample. ``labels`` come from `label_text`: families that share labels share the text."""
         line = f"{family.name}{labels} {floatToGoString(value)}\n".encode()
         self.by_family[family.index] = self.by_family.get(family.index, b"") + line
+
+
+def text_of(published: Iterable[Lines]) -> bytes:
+    """Return the lines of several owners as one text, without families that none of them has."""
+    by_family: defaultdict[int, bytes] = defaultdict(bytes)
+    for lines in published:
+        for index, line in lines.by_family.items():
+            by_family[index] += line
+    return b"".join([_HEADERS[index] + by_family[index] for index in sorted(by_family)])
 
 
 class Exposition:

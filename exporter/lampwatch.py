@@ -159,6 +159,17 @@ class LampWatch:
         """Publish what all sources of a server say together."""
         self._exposition.publish(("lamps", server), server_lamp_lines(server, self.states(server)))
 
+    async def read(self, entry: LampEntry) -> LampRead:
+        """Read a source as soon as its controller, its rack and the fleet have a place free. Changes no state."""
+        source, reader, server = entry.source, entry.reader, entry.server
+        controller = reader.endpoint() if reader else ""
+        # the narrowest first: whoever waits for its own controller must not hold a place of the fleet's
+        async with self._controllers[controller], self._racks[server.site, server.rack], self._fleet:
+            at = self._clock.now()
+            begun = self._loop.time()
+            outcome = await read_once(source, reader, self.secrets, DEADLINE)
+            return LampRead(at, outcome, self._loop.time() - begun)
+
     def poke(self) -> None:
         """Start what is due, and come back when the next is. To be called whenever the queue changed."""
         if self._stopped:
@@ -208,20 +219,14 @@ class LampWatch:
     async def _run(self, entry: LampEntry) -> None:
         source, server = entry.source, entry.server
         try:
-            controller = entry.reader.endpoint() if entry.reader else ""
-            # the narrowest first: whoever waits for its own controller must not hold a place of the fleet's
-            async with self._controllers[controller], self._racks[server.site, server.rack], self._fleet:
-                at = self._clock.now()
-                begun = self._loop.time()
-                outcome = await read_once(source, entry.reader, self.secrets, DEADLINE)
-            read = LampRead(at, outcome, self._loop.time() - begun)
-            entry.last_start = at.monotonic
+            read = await self.read(entry)
+            entry.last_start = read.at.monotonic
             if not self._holds(entry) or entry.source is not source:
                 return
             before = entry.state
             entry.state, changes = decide(before, read, power_expected=server.power_expected)
             if entry.state.reason and entry.state.reason != before.reason:
-                log.warning("%s/%s: cannot be read: %s", *source.key, outcome)
+                log.warning("%s/%s: cannot be read: %s", *source.key, read.outcome)
             elif before.reason and not entry.state.reason:
                 log.info("%s/%s: can be read again", *source.key)
             for change in changes:

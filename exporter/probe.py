@@ -89,11 +89,7 @@ async def _lamps(server: Server, source: LampSourceEntry, secrets: Secrets, say:
     if isinstance(outcome, CheckFailure):
         say(f"UNKNOWN: {outcome}")
         return Status.UNKNOWN
-    # twice the same reading: what the next read would confirm
-    nothing = SourceState()
-    read = LampRead(Moment(0, 1), outcome, 0.0)
-    once, _ = decide(nothing, read, power_expected=server.power_expected)
-    state, _ = decide(once, read, power_expected=server.power_expected)
+    state = as_confirmed(LampRead(Moment(0, 1), outcome, 0.0), server)
     for known in sorted(state.lamps.values(), key=lambda known: (-known.verdict, known.lamp, known.component)):
         say(f"  {known.verdict.name.lower():8} {known.lamp:12} {known.component}: {known.evidence}")
     if outcome.locate is not None:
@@ -101,6 +97,13 @@ async def _lamps(server: Server, source: LampSourceEntry, secrets: Secrets, say:
     status = _BY_VERDICT[state.verdict]
     say(f"{status.name}: {len(state.lamps)} lamps, worst is {state.verdict.name.lower()}")
     return status
+
+
+def as_confirmed(read: LampRead, server: Server) -> SourceState:
+    """Return what a source's state would be after ``read`` and a second one that says the same."""
+    once, _ = decide(SourceState(), read, power_expected=server.power_expected)
+    twice, _ = decide(once, read, power_expected=server.power_expected)
+    return twice
 
 
 def _some(names: Iterable[str]) -> str:

@@ -1,0 +1,154 @@
+"""The endpoints. What each answers, and to whom, is in docs/web.md."""
+
+import asyncio
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
+
+from exporter.config import ConfigError, redacted
+from exporter.families import Selection
+from exporter.inventory import Config
+from exporter.monitor import Monitor
+from exporter.web import page, scrape
+from exporter.web.access import Passwords, authenticate, from_another_site, is_local
+from exporter.web.config import WebConfig
+from exporter.web.probe import Prober
+
+TEXT = "text/plain; charset=utf-8"
+METRICS = "text/plain; version=0.0.4; charset=utf-8"
+
+ONLY_KNOWN = (
+    "Only for clients that log in, or that address a loopback address as such: "
+    "give the exporter client certificates or basic_auth_users with --web.config.file.\n"
+)
+
+
+class Endpoints:
+    """The web application. ``config`` may be exchanged while it runs."""
+
+    def __init__(self, monitor: Monitor, config: WebConfig, *, loopback: bool) -> None:
+        self.config = config
+        self._monitor = monitor
+        self._loopback = loopback
+        self._passwords = Passwords()
+        self._threads = ThreadPoolExecutor(2, "web")
+        self._page = page.Page(monitor, self._threads)
+        self._prober = Prober(monitor)
+        self._shown: tuple[Config, bytes] | None = None
+        self._showing = asyncio.Lock()
+
+    def application(self) -> web.Application:
+        """Return the application with its routes."""
+        application = web.Application(middlewares=[self._guard])
+        application.router.add_get("/", self._noc_page)
+        application.router.add_get("/metrics", self._metrics)
+        application.router.add_get("/probe", self._probe)
+        application.router.add_get("/config", self._config)
+        application.router.add_get("/-/healthy", self._healthy)
+        application.router.add_get("/-/ready", self._ready)
+        application.router.add_post("/-/reload", self._reload)
+        application.on_response_prepare.append(self._add_headers)
+        return application
+
+    def close(self) -> None:
+        """Give the threads free."""
+        self._passwords.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        known = await authenticate(request, self.config, self._passwords)
+        request["trusted"] = known or (self._loopback and is_local(request))
+        return await handler(request)
+
+    async def _add_headers(self, _request: web.Request, response: web.StreamResponse) -> None:
+        headers = response.headers
+        headers.popall(hdrs.SERVER, None)
+        headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+        headers.setdefault("X-Content-Type-Options", "nosniff")
+        headers.setdefault("Referrer-Policy", "no-referrer")
+        headers.setdefault(hdrs.CACHE_CONTROL, "no-store")
+        headers.update(self.config.headers)
+
+    async def _noc_page(self, request: web.Request) -> web.StreamResponse:
+        query = request.query.get("q", "").strip()[:100]
+        number = request.query.get("page", "1")
+        body = await self._page.render(
+            query, int(number[:6]) if number.isdecimal() else 1, trusted=bool(request["trusted"])
+        )
+        headers = {
+            hdrs.CONTENT_TYPE: "text/html; charset=utf-8",
+            "Content-Security-Policy": page.CONTENT_SECURITY_POLICY,
+        }
+        return web.Response(body=body, headers=headers)
+
+    async def _metrics(self, request: web.Request) -> web.StreamResponse:
+        asked = request.query.getall("collect[]", ())
+        if unknown := set(asked) - set(Selection):
+            raise web.HTTPBadRequest(
+                text=f"collect[] knows {', '.join(Selection)}; not {', '.join(map(repr, sorted(unknown)))}.\n"
+            )
+        selections = {Selection(name) for name in asked or Selection}
+        begun = asyncio.get_running_loop().time()
+        try:
+            return await scrape.send(request, self._text(selections), METRICS, self._threads)
+        finally:
+            self._monitor.telemetry.scrape_duration.set(asyncio.get_running_loop().time() - begun)
+
+    def _text(self, selections: set[Selection]) -> Iterator[bytes]:
+        yield from self._monitor.exposition.chunks(selections)
+        if Selection.EXPORTER in selections:
+            yield self._monitor.telemetry.render()
+
+    async def _probe(self, request: web.Request) -> web.StreamResponse:
+        self._act(request)
+        self._started()
+        names = [request.query.get(parameter, "") for parameter in ("server", "check")]
+        if not all(names):
+            raise web.HTTPBadRequest(text="Name both: /probe?server=NAME&check=NAME (or check=lamps).\n")
+        answer = await self._prober.probe(*names)
+        debug = request.query.get("debug") == "true"
+        return web.Response(body=answer.text(debug=debug), headers={hdrs.CONTENT_TYPE: TEXT if debug else METRICS})
+
+    async def _config(self, _request: web.Request) -> web.StreamResponse:
+        self._started()
+        async with self._showing:  # a large one takes seconds to write: once for everybody who asks
+            config = self._monitor.config
+            if self._shown is None or self._shown[0] is not config:
+                text = await asyncio.get_running_loop().run_in_executor(self._threads, redacted, config)
+                self._shown = (config, text.encode())
+        return web.Response(body=self._shown[1], headers={hdrs.CONTENT_TYPE: TEXT})
+
+    async def _healthy(self, _request: web.Request) -> web.StreamResponse:
+        return web.Response(text="dserver-exporter is healthy.\n")
+
+    async def _ready(self, _request: web.Request) -> web.StreamResponse:
+        self._started()
+        return web.Response(text="dserver-exporter is ready.\n")
+
+    async def _reload(self, request: web.Request) -> web.StreamResponse:
+        self._act(request)
+        self._started()
+        try:
+            await self._monitor.reload()
+        except ConfigError as error:
+            raise web.HTTPInternalServerError(
+                text=f"The configuration is bad, the old one stays in force:\n{error}\n"
+            ) from None
+        config = self._monitor.config
+        return web.Response(text=f"The configuration was read again: {len(config.servers)} servers.\n")
+
+    def _act(self, request: web.Request) -> None:
+        """Let only those through for whom the exporter does something."""
+        if not request["trusted"]:
+            raise web.HTTPForbidden(text=ONLY_KNOWN)
+        if from_another_site(request):
+            raise web.HTTPForbidden(text="A page of another site must not make the exporter act.\n")
+
+    def _started(self) -> None:
+        if not self._monitor.ready:
+            raise web.HTTPServiceUnavailable(
+                text="starting: the configuration is being read\n", headers={hdrs.RETRY_AFTER: "1"}
+            )

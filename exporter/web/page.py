@@ -1,0 +1,274 @@
+"""The NOC page: what is wrong first, then how the fleet does, then the servers. Plain HTML, no script.
+
+A large fleet is looked through in slices, so that the event loop gets its turn, and at most once a second; the page is
+rendered in a thread.
+"""
+
+import asyncio
+import base64
+import hashlib
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.resources import files
+from typing import TypeVar
+from zoneinfo import ZoneInfo
+
+import jinja2
+from markupsafe import Markup
+
+from collectors.reading import Verdict
+from exporter.clock import DAY, HOUR, MINUTE, SECOND, Moment
+from exporter.inventory import Check, Config, Customer, LampSourceEntry, Server
+from exporter.lamps import KnownLamp, SourceState
+from exporter.monitor import Monitor
+from exporter.outage import CheckState
+from exporter.telemetry import VERSION, Telemetry
+
+SLICE = 100
+"""Servers that are looked at before the event loop gets its turn: one or two milliseconds."""
+FRESH = 1 * SECOND
+"""The fleet is not looked through again within this time."""
+ROWS = 200
+"""Rows of one table of problems: with a whole site dark, the page is still a page."""
+SERVERS = 100
+"""Servers on one page."""
+LONGEST = 300
+"""Characters of one text that a server sent."""
+
+_CSS = files("exporter.web").joinpath("templates/page.css").read_text(encoding="utf-8")
+_DIGEST = base64.b64encode(hashlib.sha256(_CSS.encode()).digest()).decode()
+CONTENT_SECURITY_POLICY = (
+    f"default-src 'none'; style-src 'sha256-{_DIGEST}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class CheckSeen:
+    """A check at one moment."""
+
+    check: Check
+    server: Server
+    state: CheckState
+
+    @property
+    def word(self) -> str:
+        """Return where it stands."""
+        return _word(self.state)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSeen:
+    """A lamp source at one moment."""
+
+    source: LampSourceEntry
+    server: Server
+    state: SourceState
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSeen:
+    """A server at one moment."""
+
+    server: Server
+    verdict: Verdict
+    checks: tuple[CheckSeen, ...]
+    sources: tuple[SourceSeen, ...]
+
+
+@dataclass(slots=True)
+class Fleet:
+    """What the whole fleet looks like: how many of what, and all that is wrong."""
+
+    at: Moment
+    config: Config
+    maintained: set[str] = field(default_factory=set)
+    checks: Counter[str] = field(default_factory=Counter)
+    lamps: Counter[str] = field(default_factory=Counter)
+    outages: list[CheckSeen] = field(default_factory=list)
+    never_up: list[CheckSeen] = field(default_factory=list)
+    void: list[CheckSeen] = field(default_factory=list)
+    abnormal: list[tuple[SourceSeen, KnownLamp]] = field(default_factory=list)
+    unreadable: list[SourceSeen] = field(default_factory=list)
+
+    def customer(self, server: Server) -> Customer | None:
+        """Return who leases the server."""
+        return self.config.customers.get(server.customer)
+
+    def take_in(self, seen: ServerSeen) -> None:
+        """Count a server, and sort out what is wrong with it."""
+        self.lamps[seen.verdict.name.lower()] += 1
+        if any(window.covers(seen.server, self.at.wall) for window in self.config.maintenance):
+            self.maintained.add(seen.server.name)
+        for check in seen.checks:
+            word = check.word
+            self.checks[word] += 1
+            if word == "down":
+                self.outages.append(check)
+            elif word == "never up":
+                self.never_up.append(check)
+            if check.state.void:
+                self.void.append(check)
+        for source in seen.sources:
+            self.abnormal += [(source, lamp) for lamp in source.state.lamps.values() if lamp.verdict >= Verdict.WARNING]
+            if source.state.last_run and not source.state.readable:
+                self.unreadable.append(source)
+
+    def sort(self) -> None:
+        """Put the gravest and the oldest first."""
+        self.outages.sort(key=lambda seen: seen.state.down_since or 0)
+        self.abnormal.sort(key=lambda found: (-found[1].verdict, found[1].since))
+        self.unreadable.sort(key=lambda seen: seen.state.unreadable_since)
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One line about the exporter itself."""
+
+    name: str
+    text: str
+    bad: bool = False
+
+
+class Page:
+    """Makes the page."""
+
+    def __init__(self, monitor: Monitor, executor: Executor) -> None:
+        self._monitor = monitor
+        self._executor = executor
+        self._fleet: Fleet | None = None
+        self._looking = asyncio.Lock()
+        environment = jinja2.Environment(
+            loader=jinja2.PackageLoader("exporter.web"),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._template = environment.get_template("page.html.j2")
+
+    async def render(self, query: str, number: int, *, trusted: bool) -> bytes:
+        """Return the page with the ``number``-th part of the servers that ``query`` is found in (all if it is empty).
+
+        Customers' names and contacts are on it only if the reader is ``trusted``.
+        """
+        fleet = await self._look()
+        found = [server async for server in _sliced(fleet.config.servers.values()) if _matches(server, query)]
+        pages = max(1, -(-len(found) // SERVERS))
+        number = min(max(number, 1), pages)
+        shown = [self._see(server) for server in found[(number - 1) * SERVERS : number * SERVERS]]
+        zone = ZoneInfo(fleet.config.settings.timezone)
+
+        def time(wall: int) -> str:
+            return f"{datetime.fromtimestamp(wall / 1000, UTC).astimezone(zone):%Y-%m-%d %H:%M:%S %Z}"
+
+        def age(wall: int) -> str:
+            return _length(max(0, fleet.at.wall - wall))
+
+        values = {
+            "css": Markup(_CSS),  # noqa: S704 - our own file, and the policy above allows nothing else
+            "version": VERSION,
+            "trusted": trusted,
+            "facts": [*_facts(self._monitor, time, age)],
+            "fleet": fleet,
+            "servers": shown,
+            "found": len(found),
+            "query": query,
+            "page": number,
+            "pages": pages,
+            "rows": ROWS,
+            "time": time,
+            "age": age,
+            "length": _length,
+            "short": lambda text: text if len(text) <= LONGEST else f"{text[:LONGEST]} ...",
+        }
+        return await asyncio.get_running_loop().run_in_executor(
+            self._executor, lambda: self._template.render(values).encode(errors="backslashreplace")
+        )
+
+    async def _look(self) -> Fleet:
+        async with self._looking:
+            known, now, config = self._fleet, self._monitor.clock.now(), self._monitor.config
+            if known and known.config is config and now.monotonic - known.at.monotonic < FRESH:
+                return known
+            fleet = Fleet(now, config)
+            async for server in _sliced(config.servers.values()):
+                fleet.take_in(self._see(server))
+            fleet.sort()
+            self._fleet = fleet
+            return fleet
+
+    def _see(self, server: Server) -> ServerSeen:
+        states = self._monitor.lamps.states(server.name)
+        return ServerSeen(
+            server,
+            self._monitor.lamps.verdict(server.name),
+            tuple(CheckSeen(entry.check, server, entry.state) for entry in self._monitor.schedule.server(server.name)),
+            tuple(SourceSeen(each, server, states[each.key]) for each in server.lamps if each.key in states),
+        )
+
+
+async def _sliced(things: Iterable[T]) -> AsyncIterator[T]:
+    for number, thing in enumerate(things, 1):
+        yield thing
+        if number % SLICE == 0:
+            await asyncio.sleep(0)
+
+
+def _matches(server: Server, query: str) -> bool:
+    told = (server.name, server.customer, server.site, server.rack, server.os)
+    return not query or any(query.casefold() in each.casefold() for each in told)
+
+
+def _word(state: CheckState) -> str:
+    if state.up is None or (state.up and state.foreign):  # what was up before a restart may be down by now
+        return "not tried yet"
+    return state.phase.value.replace("_", " ")
+
+
+def _facts(monitor: Monitor, time: Callable[[int], str], age: Callable[[int], str]) -> Iterator[Fact]:
+    telemetry = monitor.telemetry
+    yield Fact(
+        "Monitoring", "running" if monitor.ready else "starting: the configuration is being read", not monitor.ready
+    )
+    read = round(_value(telemetry, "config_last_reload_success_timestamp_seconds") * 1000)
+    if not read:
+        yield Fact("Configuration", "not read yet")
+    elif _value(telemetry, "config_last_reload_successful"):
+        yield Fact("Configuration", f"read {time(read)}, {age(read)} ago")
+    else:
+        yield Fact("Configuration", f"the last reload failed; that of {time(read)} stays in force", bad=True)
+    errors = round(_value(telemetry, "ledger_errors_total"))
+    yield Fact("Ledger", f"{errors} batches could not be written" if errors else "no errors", bool(errors))
+    if not monitor.config.settings.vantage:
+        yield Fact("Our own uplink", "not watched: no vantage address is configured")
+    elif _value(telemetry, "vantage_up"):
+        yield Fact("Our own uplink", "up: a vantage address answers")
+    else:
+        yield Fact("Our own uplink", "lost: no vantage address answers, failures do not count", bad=True)
+    lag = telemetry.loop_lag.value()
+    yield Fact("Event loop", f"late by {lag * 1000:.0f} ms at worst in the last minute", lag > 1.0)
+    lag = telemetry.schedule_lag.value()
+    under_way = _value(telemetry, "checks_in_flight")
+    yield Fact(
+        "Schedule", f"{under_way:.0f} checks under way, late by {lag:.1f} s at worst in the last minute", lag > 10.0
+    )
+
+
+def _value(telemetry: Telemetry, name: str) -> float:
+    full_name = f"dserver_exporter_{name}"
+    metrics = telemetry.registry.restricted_registry([full_name]).collect()
+    return next((sample.value for metric in metrics for sample in metric.samples), 0.0)
+
+
+def _length(milliseconds: int) -> str:
+    """Return a length of time in its two largest units."""
+    for unit, name, below, small in ((DAY, "d", HOUR, "h"), (HOUR, "h", MINUTE, "min"), (MINUTE, "min", SECOND, "s")):
+        if milliseconds >= unit:
+            rest = milliseconds % unit // below
+            return f"{milliseconds // unit} {name} {rest} {small}" if rest else f"{milliseconds // unit} {name}"
+    return f"{milliseconds // SECOND} s"

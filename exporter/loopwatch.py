@@ -1,6 +1,7 @@
 """Watches the event loop: while it was more than a second late, a failed attempt is our fault, not the server's."""
 
 import asyncio
+import time
 from collections.abc import Callable
 
 PERIOD = 0.25
@@ -9,7 +10,10 @@ LATE = 1.0
 
 
 class LoopWatch:
-    """A tick every quarter of a second that notes how late it came. Times are the loop's, in seconds."""
+    """A tick every quarter of a second that notes how late it came. Times are of the monotonic clock, in seconds.
+
+    Not of the loop's clock: uvloop's stands still within one turn, and so would not see what this is to see.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, observe: Callable[[float], None]) -> None:
         self._loop = loop
@@ -29,10 +33,10 @@ class LoopWatch:
 
     def late_since(self, begun: float) -> bool:
         """Tell whether the loop was late at any time since ``begun``, this very moment included."""
-        return self._late_until >= begun or self._loop.time() - self._expected > LATE
+        return self._late_until >= begun or time.monotonic() - self._expected > LATE
 
     def _tick(self) -> None:
-        now = self._loop.time()
+        now = time.monotonic()
         lag = max(0.0, now - self._expected)
         self._observe(lag)
         if lag > LATE:
@@ -40,5 +44,5 @@ class LoopWatch:
         self._arm()
 
     def _arm(self) -> None:
-        self._expected = self._loop.time() + PERIOD
-        self._timer = self._loop.call_at(self._expected, self._tick)
+        self._expected = time.monotonic() + PERIOD
+        self._timer = self._loop.call_later(PERIOD, self._tick)

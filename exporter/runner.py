@@ -7,6 +7,7 @@ A change is published after it was committed, or after the ledger said loudly th
 import asyncio
 import logging
 import resource
+import time
 
 from collectors.attempt import attempt
 
@@ -146,7 +147,7 @@ class Runner:
 
     async def _run(self, entry: Entry) -> None:
         check = entry.check
-        begun = self._loop.time()
+        begun = time.monotonic()
         at = self._clock.now()
         state = entry.state
         try:

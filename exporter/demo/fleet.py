@@ -20,7 +20,7 @@ TIMING = {
     "outage_notice_after": "30s",
     "timeout": "2s",
     "lamp_interval": "20s",
-    "lamp_recheck_interval": "10s",
+    "lamp_recheck_interval": "5s",
 }
 """Everything that takes ten minutes or a day in earnest, in seconds: two minutes are enough to see it."""
 

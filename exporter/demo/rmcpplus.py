@@ -72,7 +72,7 @@ class Keys:
         decryptor = self._cipher(payload[:AES_BLOCK]).decryptor()
         plain = decryptor.update(payload[AES_BLOCK:]) + decryptor.finalize()
         pad = plain[-1]
-        if pad >= AES_BLOCK or plain[-pad - 1 : -1] != bytes(range(1, pad + 1)):
+        if plain[-pad - 1 : -1] != bytes(range(1, pad + 1)):
             raise BadPacket("wrong confidentiality pad")
         return plain[: -pad - 1]
 

@@ -329,6 +329,28 @@ def test_the_password_is_not_in_the_repr(still: Bmc) -> None:
     assert PASSWORD not in repr(still)
 
 
+RAKP_1 = bytes(27) + b"\x07monitor"
+
+
+def sessionless(message: bytes) -> bytes:
+    return bytes(9) + bytes([len(message)]) + message
+
+
+@pytest.mark.parametrize(
+    ("rmcp_class", "shorter"),
+    [
+        pytest.param(6, [ping(7)[4:][:length] for length in range(8)], id="ping"),
+        pytest.param(7, [sessionless(bytes(length)) for length in range(7)], id="IPMI message"),
+        pytest.param(7, [seal(0x10, bytes(length), 0, 0, None) for length in range(32)], id="open session"),
+        pytest.param(7, [seal(0x12, RAKP_1[:length], 0, 0, None) for length in range(len(RAKP_1))], id="RAKP 1"),
+        pytest.param(7, [seal(0x14, bytes(length), 0, 0, None) for length in range(8)], id="RAKP 3"),
+    ],
+)
+def test_what_is_too_short_is_not_answered(still: Bmc, rmcp_class: int, shorter: list[bytes]) -> None:
+    for body in shorter:
+        assert still.handle(b"\x06\x00\xff" + bytes([rmcp_class]) + body) is None
+
+
 # -- garbage --------------------------------------------------------------------------------------------------------
 
 # The BMC is the same for all examples on purpose: what one datagram leaves behind must not break the next.
@@ -336,7 +358,7 @@ fuzz = settings(
     max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None
 )
 set_up = st.builds(seal, st.integers(0, 0x3F), st.binary(max_size=60), st.just(0), st.integers(0, 2**32 - 1), st.none())
-body = st.one_of(st.binary(max_size=80), set_up, st.binary(max_size=80).map(lambda tail: b"\x00" * 9 + tail))
+body = st.one_of(st.binary(max_size=80), set_up, st.binary(max_size=80).map(sessionless))
 datagrams = st.one_of(
     st.binary(max_size=80),
     st.builds(lambda kind, tail: b"\x06\x00\xff" + bytes([kind]) + tail, st.sampled_from([6, 7, 0x86]), body),

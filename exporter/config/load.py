@@ -112,7 +112,7 @@ class _Loading:
         for part in parts:
             for path, raw in part.items("servers"):
                 self._read_server(part, path, raw, entries)
-        if self._whole and not self._servers:
+        if self._whole and main.sections and not self._servers:
             main.warn((), "has no servers: nothing is watched; add them under servers")
         alertmanager = main.one("alertmanager", AlertmanagerSection)
         self._check_login(main, ("alertmanager", "webhook_credential"), alertmanager.webhook_credential)

@@ -1,0 +1,92 @@
+"""The closed words of metrics and alerts, said plainly, for the people who read mails: Japanese and English."""
+
+from collections.abc import Mapping
+
+from collectors.reading import Lamp, Verdict
+from exporter.inventory import Language
+
+REASONS: Mapping[Language, Mapping[str, str]] = {
+    "ja": {
+        "dns": "サーバ名からアドレスを得られません（名前解決の失敗）",
+        "refused": "サーバが接続を受け付けていません（接続拒否）",
+        "unreachable": "サーバに到達できないか、通信が途中で切断されます",
+        "timeout": "一定時間内に応答がありません（タイムアウト）",
+        "tls": "暗号化通信（TLS）を開始できません",
+        "certificate": "サーバ証明書に問題があります（期限切れ、名称の不一致など）",
+        "unavailable": "サービスから、現在は利用できないとの応答があります",
+        "protocol": "サービス本来のものではない応答が返っています",
+        "content": "応答はありますが、内容が正常ではありません",
+        "auth": "監視用の認証情報が拒否されました（弊社側）",
+        "misconfigured": "監視の設定または秘密情報に誤りがあります（弊社側）",
+        "internal": "監視システムの不具合または資源の不足です（弊社側）",
+    },
+    "en": {
+        "dns": "no address can be found for the server's name (name resolution)",
+        "refused": "the server does not accept connections (connection refused)",
+        "unreachable": "the server cannot be reached, or the connection breaks off",
+        "timeout": "there is no answer in time (timeout)",
+        "tls": "an encrypted connection (TLS) cannot be opened",
+        "certificate": "the server's certificate is at fault (expired, for another name, not trusted)",
+        "unavailable": "the service answers that it is not available now",
+        "protocol": "something answers that is not this service",
+        "content": "the service answers, but not with what it should",
+        "auth": "our monitoring's credentials were rejected (our side)",
+        "misconfigured": "our monitoring's settings or secrets are at fault (our side)",
+        "internal": "a defect of our monitoring, or its resources are exhausted (our side)",
+    },
+}
+"""Every ``reason`` of `collectors.failures`."""
+
+REASON_UNKNOWN: Mapping[Language, str] = {"ja": "原因を確認しております", "en": "the cause is being looked into"}
+
+LAMPS: Mapping[Language, Mapping[Lamp, str]] = {
+    "ja": {
+        Lamp.SYSTEM: "システム全体",
+        Lamp.POWER: "電源状態",
+        Lamp.FAN: "冷却ファン",
+        Lamp.POWER_SUPPLY: "電源ユニット",
+        Lamp.DRIVE: "ドライブ",
+        Lamp.TEMPERATURE: "温度",
+        Lamp.VOLTAGE: "電圧",
+        Lamp.MEMORY: "メモリ",
+        Lamp.PROCESSOR: "プロセッサ",
+        Lamp.BATTERY: "バッテリ",
+        Lamp.INTRUSION: "筐体の開放検知",
+        Lamp.STORAGE: "ストレージ",
+        Lamp.NETWORK: "ネットワーク",
+        Lamp.EVENT_LOG: "イベントログ",
+        Lamp.OTHER: "その他の部品",
+    },
+    "en": {
+        Lamp.SYSTEM: "system as a whole",
+        Lamp.POWER: "power state",
+        Lamp.FAN: "fan",
+        Lamp.POWER_SUPPLY: "power supply",
+        Lamp.DRIVE: "drive",
+        Lamp.TEMPERATURE: "temperature",
+        Lamp.VOLTAGE: "voltage",
+        Lamp.MEMORY: "memory",
+        Lamp.PROCESSOR: "processor",
+        Lamp.BATTERY: "battery",
+        Lamp.INTRUSION: "chassis intrusion",
+        Lamp.STORAGE: "storage",
+        Lamp.NETWORK: "network",
+        Lamp.EVENT_LOG: "event log",
+        Lamp.OTHER: "other part",
+    },
+}
+
+VERDICTS: Mapping[Language, Mapping[Verdict, str]] = {
+    "ja": {
+        Verdict.UNKNOWN: "不明",
+        Verdict.NORMAL: "正常",
+        Verdict.WARNING: "警告",
+        Verdict.CRITICAL: "異常",
+    },
+    "en": {
+        Verdict.UNKNOWN: "unknown",
+        Verdict.NORMAL: "normal",
+        Verdict.WARNING: "warning",
+        Verdict.CRITICAL: "critical",
+    },
+}

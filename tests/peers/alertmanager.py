@@ -1,0 +1,38 @@
+"""A real Alertmanager with a given configuration, alone (no cluster)."""
+
+import json
+import urllib.request
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tests.peers.process import ServerProcess
+
+
+class Alertmanager(ServerProcess):
+    """Started with the flags that docs/alerting.md asks for."""
+
+    def __init__(self, program: str, folder: Path, configuration: str, flags: Sequence[str] = ()) -> None:
+        super().__init__(folder)
+        self._program = program
+        self._flags = flags
+        self._file = folder / "alertmanager.yml"
+        self._file.write_text(configuration, "utf-8")
+
+    def command(self) -> Sequence[str]:
+        return (
+            self._program,
+            f"--config.file={self._file}",
+            f"--storage.path={self.folder / 'data'}",
+            f"--web.listen-address=127.0.0.1:{self.port}",
+            "--cluster.listen-address=",
+            "--data.maintenance-interval=1s",
+            *self._flags,
+        )
+
+    def send(self, labels: Mapping[str, str], annotations: Mapping[str, str], **times: str) -> None:
+        """Hand over an alert as Prometheus would; ``times`` are startsAt and endsAt (RFC 3339)."""
+        body = json.dumps([{"labels": labels, "annotations": annotations, **times}]).encode()
+        request = urllib.request.Request(
+            f"{self.url}/api/v2/alerts", body, {"Content-Type": "application/json"}, method="POST"
+        )
+        urllib.request.urlopen(request, timeout=10).close()

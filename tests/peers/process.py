@@ -1,0 +1,90 @@
+"""A real server program on a free port of the loopback, in a folder of its own: started, killed, started again."""
+
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+DEADLINE = 30.0
+"""Seconds that a program may take to become ready, or to end when asked."""
+
+PAUSE = 0.02
+"""Seconds between two looks at a program that cannot be waited for otherwise."""
+
+
+def free_port() -> int:
+    """Return a TCP port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class ServerProcess:
+    """A program that serves HTTP, says at ``/-/ready`` when it is ready, and keeps port and storage when restarted."""
+
+    def __init__(self, folder: Path, port: int | None = None) -> None:
+        self.folder = folder
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.port = port or free_port()
+        self.log = folder / "log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it serves."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def command(self) -> Sequence[str]:
+        """Return the command line."""
+        raise NotImplementedError
+
+    def start(self) -> Self:
+        """Start it, and return when it is ready."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(self.command(), stdout=log, stderr=log, cwd=self.folder)
+        deadline = time.monotonic() + DEADLINE
+        while not self.ready():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.kill()
+                raise RuntimeError(f"{self.command()[0]} did not become ready:\n{self.log.read_text('utf-8')}")
+            time.sleep(PAUSE)
+        return self
+
+    def ready(self) -> bool:
+        """Tell whether it serves."""
+        try:
+            with urllib.request.urlopen(f"{self.url}/-/ready", timeout=1) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def kill(self) -> None:
+        """End it as a power cut would: SIGKILL."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(DEADLINE)
+            self._process = None
+
+    def stop(self) -> None:
+        """Ask it to end, and see that it does."""
+        if self._process is not None:
+            self._process.terminate()
+            try:
+                self._process.wait(DEADLINE)
+            except subprocess.TimeoutExpired:
+                self.kill()
+            self._process = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()

@@ -1,6 +1,6 @@
 """The NOC page: what is wrong first, then how the fleet does, then the servers. Plain HTML, no script.
 
-A large fleet is looked through in slices, so that the event loop gets its turn, and at most once a second; the page is
+A large fleet is looked through in slices, so that the event loop gets its turn, and not at every reload; the page is
 rendered in a thread.
 """
 
@@ -8,7 +8,7 @@ import asyncio
 import base64
 import hashlib
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,15 +21,16 @@ from markupsafe import Markup
 
 from collectors.reading import Verdict
 from exporter.clock import DAY, HOUR, MINUTE, SECOND, Moment
-from exporter.inventory import Check, Config, Customer, LampSourceEntry, Server
-from exporter.lamps import KnownLamp, SourceState
+from exporter.inventory import Check, Config, Customer, LampSourceEntry, Server, SourceKey
+from exporter.lamps import KnownLamp, SourceState, server_verdict
 from exporter.monitor import Monitor
-from exporter.outage import CheckState
+from exporter.outage import CheckState, Phase
+from exporter.schedule import Entry
 from exporter.telemetry import VERSION, Telemetry
 
 SLICE = 100
 """Servers that are looked at before the event loop gets its turn: one or two milliseconds."""
-FRESH = 1 * SECOND
+FRESH = 5 * SECOND
 """The fleet is not looked through again within this time."""
 ROWS = 200
 """Rows of one table of problems: with a whole site dark, the page is still a page."""
@@ -44,6 +45,8 @@ CONTENT_SECURITY_POLICY = (
     f"default-src 'none'; style-src 'sha256-{_DIGEST}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
+_WORDS = {phase: phase.value.replace("_", " ") for phase in Phase}
+
 T = TypeVar("T")
 
 
@@ -54,11 +57,6 @@ class CheckSeen:
     check: Check
     server: Server
     state: CheckState
-
-    @property
-    def word(self) -> str:
-        """Return where it stands."""
-        return _word(self.state)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,24 +97,29 @@ class Fleet:
         """Return who leases the server."""
         return self.config.customers.get(server.customer)
 
-    def take_in(self, seen: ServerSeen) -> None:
+    def take_in(self, server: Server, checks: Iterable[Entry], sources: Mapping[SourceKey, SourceState]) -> None:
         """Count a server, and sort out what is wrong with it."""
-        self.lamps[seen.verdict.name.lower()] += 1
-        if any(window.covers(seen.server, self.at.wall) for window in self.config.maintenance):
-            self.maintained.add(seen.server.name)
-        for check in seen.checks:
-            word = check.word
+        self.lamps[server_verdict(sources.values()).name.lower()] += 1
+        if self.config.maintenance and any(window.covers(server, self.at.wall) for window in self.config.maintenance):
+            self.maintained.add(server.name)
+        for entry in checks:
+            state = entry.state
+            word = word_of(state)
             self.checks[word] += 1
             if word == "down":
-                self.outages.append(check)
+                self.outages.append(CheckSeen(entry.check, server, state))
             elif word == "never up":
-                self.never_up.append(check)
-            if check.state.void:
-                self.void.append(check)
-        for source in seen.sources:
-            self.abnormal += [(source, lamp) for lamp in source.state.lamps.values() if lamp.verdict >= Verdict.WARNING]
-            if source.state.last_run and not source.state.readable:
-                self.unreadable.append(source)
+                self.never_up.append(CheckSeen(entry.check, server, state))
+            if state.void:
+                self.void.append(CheckSeen(entry.check, server, state))
+        for source in server.lamps:
+            told = sources.get(source.key)
+            if told is None:
+                continue
+            seen = SourceSeen(source, server, told)
+            self.abnormal += [(seen, lamp) for lamp in told.lamps.values() if lamp.verdict >= Verdict.WARNING]
+            if told.last_run and not told.readable:
+                self.unreadable.append(seen)
 
     def sort(self) -> None:
         """Put the gravest and the oldest first."""
@@ -184,6 +187,7 @@ class Page:
             "time": time,
             "age": age,
             "length": _length,
+            "word_of": word_of,
             "short": lambda text: text if len(text) <= LONGEST else f"{text[:LONGEST]} ...",
         }
         return await asyncio.get_running_loop().run_in_executor(
@@ -196,8 +200,9 @@ class Page:
             if known and known.config is config and now.monotonic - known.at.monotonic < FRESH:
                 return known
             fleet = Fleet(now, config)
+            schedule, lamps = self._monitor.schedule, self._monitor.lamps
             async for server in _sliced(config.servers.values()):
-                fleet.take_in(self._see(server))
+                fleet.take_in(server, schedule.server(server.name), lamps.states(server.name))
             fleet.sort()
             self._fleet = fleet
             return fleet
@@ -224,10 +229,11 @@ def _matches(server: Server, query: str) -> bool:
     return not query or any(query.casefold() in each.casefold() for each in told)
 
 
-def _word(state: CheckState) -> str:
+def word_of(state: CheckState) -> str:
+    """Return where a check stands."""
     if state.up is None or (state.up and state.foreign):  # what was up before a restart may be down by now
         return "not tried yet"
-    return state.phase.value.replace("_", " ")
+    return _WORDS[state.phase]
 
 
 def _facts(monitor: Monitor, time: Callable[[int], str], age: Callable[[int], str]) -> Iterator[Fact]:

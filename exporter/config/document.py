@@ -25,6 +25,9 @@ MOST_VALUES = 10_000_000
 DEEPEST = 40
 """Levels of nesting; a configuration has eight."""
 
+SHOWN = 8
+"""Levels of the path that are told."""
+
 WHOLE_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
 CONSTANTS = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
@@ -162,7 +165,7 @@ class _Reader:
         self.document.mistakes.append(Mistake(tuple(self._path), line, message))
 
     def _stop(self, event: Any, message: str) -> _StopError:
-        return _StopError(Mistake(tuple(self._path), _line(event) + 1, message))
+        return _StopError(Mistake(tuple(self._path[:SHOWN]), _line(event) + 1, message))
 
     def _node(self, event: Any) -> Any:
         self._values += 1

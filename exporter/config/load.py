@@ -112,7 +112,7 @@ class _Loading:
         for part in parts:
             for path, raw in part.items("servers"):
                 self._read_server(part, path, raw, entries)
-        if self._whole and main.sections and not self._servers:
+        if self._whole and main.sections and not any(part.sections.get("servers") for part in parts):
             main.warn((), "has no servers: nothing is watched; add them under servers")
         alertmanager = main.one("alertmanager", AlertmanagerSection)
         self._check_login(main, ("alertmanager", "webhook_credential"), alertmanager.webhook_credential)
@@ -232,7 +232,7 @@ class _Loading:
         try:
             status = file.stat()
         except FileNotFoundError:
-            message = "this file does not exist; relative paths start at the folder of the file that names them"
+            message = f"this file does not exist; relative paths start at the folder of {part.name}"
         except (OSError, ValueError):
             message = "this file cannot be reached: look at the permissions of its folders"
         else:
@@ -253,10 +253,7 @@ class _Loading:
             return
         self._files_seen.add(file)
         if not file.is_file() or not os.access(file, os.R_OK):
-            message = (
-                "this file does not exist or cannot be read; relative paths start at the folder of the file naming them"
-            )
-            part.warn(path, message)
+            part.warn(path, f"this file cannot be read; relative paths start at the folder of {part.name}")
 
     def _read_customers(self, part: Part) -> None:
         for path, raw in part.items("customers"):

@@ -27,6 +27,11 @@ class Part:
     sections: dict[str, Any]
     findings: Findings
 
+    @property
+    def name(self) -> str:
+        """The name of the file, without its folder."""
+        return File(self.file).name
+
     def error(self, path: Path, message: str, see: tuple[str, Path] | None = None) -> None:
         """Report a mistake. ``see`` is another place that it has to do with."""
         self.findings.add(self.file, path, message, see=see)
@@ -80,7 +85,7 @@ def read(path: File, findings: Findings) -> tuple[list[Part], bool]:
             continue
         files = _matches(path.parent, pattern)
         if not files:
-            main.warn(place, "matches no file; relative names start at the folder of this file")
+            main.warn(place, f"matches no file; relative paths start at the folder of {main.name}")
         for file in files:
             if (real := file.resolve()) in seen:
                 continue

@@ -132,7 +132,7 @@ def shown(text: str) -> str:
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return the remedy for a word that is none of ``known``: the nearest one, or all of them."""
     names = sorted(known)
-    if close := get_close_matches(word[:100], names, n=1, cutoff=0.7):
+    if close := get_close_matches(word[:100], names, n=1, cutoff=0.65):
         return f"did you mean {close[0]}?"
     if not names:
         return "there is none"

@@ -13,7 +13,7 @@ SECRET_KEY = re.compile(r"(?:.*_)?(?:password|passwd|passphrase|community|token|
 PLAIN_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,40}")
 
 SENTENCES = {
-    "missing": "is required",
+    "missing": "is missing: add it",
     "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",
     "int_type": "must be a whole number",
@@ -69,6 +69,10 @@ def _sentence(detail: ErrorDetails) -> str:
             return str(context["error"])
         case "literal_error" | "enum":
             return f"must be {context['expected'].replace(chr(39), '')}"
+        case "greater_than_equal":
+            return f"must be at least {context['ge']}"
+        case "less_than_equal":
+            return f"must be at most {context['le']}"
         case kind:
             return SENTENCES.get(kind) or detail["msg"].replace("Input should be", "must be")
 

@@ -91,7 +91,9 @@ async def refresh(records: Records, session: Session, commands: Commands, firmwa
 
 async def walk(records: Records, session: Session, commands: Commands) -> None:
     """Follow the chain of records from where ``records`` ends."""
-    for _ in range(MAX_RESERVATIONS):
+    attempts, progress = 0, -1
+    while attempts < MAX_RESERVATIONS:
+        attempts, progress = (attempts + 1, progress) if len(records.seen) == progress else (1, len(records.seen))
         try:
             reservation = await reserve(session, commands)
             while not records.walked:
@@ -104,7 +106,7 @@ async def walk(records: Records, session: Session, commands: Commands) -> None:
             records.legible = False
             records.next_id = END_OF_RECORDS
         return
-    raise UnexpectedReply(session.step, f"the SDR reservation was cancelled {MAX_RESERVATIONS} times")
+    raise UnexpectedReply(session.step, f"the SDR reservation was cancelled {MAX_RESERVATIONS} times at one record")
 
 
 async def reserve(session: Session, commands: Commands) -> bytes:

@@ -16,6 +16,9 @@ from enum import IntEnum
 from types import TracebackType
 from typing import Any, Self
 
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import CBC
 from pyipmi.errors import AuthenticationError, DecodingError  # type: ignore[import-untyped]  # has no py.typed
 from pyipmi.interfaces import rmcpplus  # type: ignore[import-untyped]  # has no py.typed
 from pyipmi.msgs import constants  # type: ignore[import-untyped]  # has no py.typed
@@ -49,6 +52,8 @@ BMC_ADDRESS = 0x20
 CONSOLE_ADDRESS = 0x81
 NAME_ONLY_LOOKUP = 0x10
 SEQUENCE_WINDOW = 32
+BLOCK = rmcpplus.AES_BLOCK_SIZE
+PAD = bytes(range(1, BLOCK))
 
 NETFN_APPLICATION = 0x06
 SET_SESSION_PRIVILEGE_LEVEL = 0x3B
@@ -142,8 +147,8 @@ class Session(asyncio.DatagramProtocol):
         self._accept: Callable[[Unwrapped], Any] = lambda _: None
         self._answered = False
         self._last_drop = ""
-        self._keys: Any = None
-        self._derived_keys: Any = None
+        self._keys: Keys | None = None
+        self._derived_keys: Keys | None = None
         self._console_id = 0
         self._managed_id = 0
         self._tag = 0
@@ -287,7 +292,7 @@ class Session(asyncio.DatagramProtocol):
             raise Unauthorized("log-in", "the BMC has another password for this user")
         bmc_nonce, guid = answer[8:24], answer[24:40]
         integrity_key = sign(password, nonce, bmc_nonce, signed_role)
-        self._derived_keys = session_keys(suite, integrity_key)
+        self._derived_keys = Keys(suite, integrity_key)
         answer = await self._handshake(
             rmcpplus.PAYLOAD_TYPE_RAKP_3,
             struct.pack("<xxx4s", managed) + sign(password, bmc_nonce, console, signed_role),
@@ -477,15 +482,41 @@ class Session(asyncio.DatagramProtocol):
             self._waiting.set_exception(exc)
 
 
-def session_keys(suite: Any, integrity_key: bytes) -> Any:
-    """Return python-ipmi's keys with K1 and K2 as BMCs derive them: from constants of 20 bytes, whatever the hash.
+class Keys:
+    """The keys of one session, as python-ipmi's packing and unpacking wants them.
 
-    Section 13.32 writes them down for HMAC-SHA1; ipmitool, FreeIPMI and BMC firmware kept their length for SHA256.
+    K1 and K2 come from constants of 20 bytes whatever the hash: section 13.32 writes them down for HMAC-SHA1, and
+    ipmitool, FreeIPMI and BMC firmware kept their length for SHA256. The cipher's key is prepared once, which halves
+    the cost of a packet.
     """
-    keys = rmcpplus.SessionKeys(suite, integrity_key)
-    digest = rmcpplus.AUTH_ALGORITHMS[suite.authentication][0]
-    keys.k1, keys.k2 = (hmac.digest(integrity_key, bytes([number]) * 20, digest) for number in (1, 2))
-    return keys
+
+    authenticated = encrypted = True
+
+    def __init__(self, suite: Any, integrity_key: bytes) -> None:
+        digest = rmcpplus.AUTH_ALGORITHMS[suite.authentication][0]
+        self._k1, k2 = (hmac.digest(integrity_key, bytes([number]) * 20, digest) for number in (1, 2))
+        self._digest, self.auth_code_length = rmcpplus.INTEGRITY_ALGORITHMS[suite.integrity]
+        self._aes = AES(k2[:BLOCK])
+
+    def auth_code(self, data: bytes) -> bytes:
+        """Return the integrity code of a packet."""
+        return hmac.digest(self._k1, data, self._digest)[: self.auth_code_length]
+
+    def encrypt(self, data: bytes) -> bytes:
+        """Return initialisation vector and encrypted payload: pad 01h, 02h ... and its length (section 13.29)."""
+        pad = -(len(data) + 1) % BLOCK
+        vector = os.urandom(BLOCK)
+        return vector + Cipher(self._aes, CBC(vector)).encryptor().update(data + PAD[:pad] + bytes([pad]))
+
+    def decrypt(self, data: bytes) -> bytes:
+        """Return the payload. Raises DecodingError where it is none."""
+        if len(data) < 2 * BLOCK or len(data) % BLOCK:
+            raise DecodingError("an encrypted payload of an impossible length")
+        plain = Cipher(self._aes, CBC(data[:BLOCK])).decryptor().update(data[BLOCK:])
+        pad = plain[-1]
+        if pad >= BLOCK or plain[-1 - pad : -1] != PAD[:pad]:
+            raise DecodingError("a payload encrypted with another key")
+        return plain[: -1 - pad]
 
 
 def checksum(data: bytes) -> bytes:

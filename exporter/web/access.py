@@ -4,6 +4,7 @@ Unless somebody proved who he is, only the exporter's own machine sees contacts 
 """
 
 import asyncio
+import base64
 import hashlib
 import hmac
 import os
@@ -14,7 +15,7 @@ from ipaddress import ip_address
 from typing import Any
 
 import bcrypt
-from aiohttp import BasicAuth, hdrs, web
+from aiohttp import hdrs, web
 
 from exporter.web.config import WebConfig
 
@@ -49,8 +50,8 @@ class Passwords:
         """Tell whether ``user`` is one of ``users`` and this is his password. Raises BusyError."""
         # An unknown user costs as much as the most expensive known one, so that time does not tell who is known.
         stored = users.get(user) or max(users.values(), key=_cost)
-        given = password.encode(errors="surrogateescape")
-        token = self._token(user.encode(errors="surrogateescape"), given, stored)
+        given = password.encode()
+        token = self._token(user.encode(), given, stored)
         if token in self._right:
             return True
         if token in self._wrong:
@@ -97,8 +98,7 @@ async def authenticate(request: web.Request, config: WebConfig, passwords: Passw
     if not config.users:
         return bool(certificate)
     try:
-        given = BasicAuth.decode(request.headers.get(hdrs.AUTHORIZATION, ""), encoding="utf-8")
-        if await passwords.match(config.users, given.login, given.password):
+        if await passwords.match(config.users, *_given(request.headers.get(hdrs.AUTHORIZATION, ""))):
             return True
     except BusyError:
         raise web.HTTPTooManyRequests(text="Too many log-ins at once.\n", headers={hdrs.RETRY_AFTER: "5"}) from None
@@ -108,6 +108,15 @@ async def authenticate(request: web.Request, config: WebConfig, passwords: Passw
         text="A user name and a password are needed.\n",
         headers={hdrs.WWW_AUTHENTICATE: 'Basic realm="dserver-exporter", charset="UTF-8"'},
     )
+
+
+def _given(header: str) -> tuple[str, str]:
+    """Return user and password (RFC 7617). Raises ValueError where there are none."""
+    scheme, _, encoded = header.partition(" ")
+    user, colon, password = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
+    if scheme.lower() != "basic" or not colon:
+        raise ValueError("no basic authentication")
+    return user, password
 
 
 def _names(certificate: Any) -> set[str]:

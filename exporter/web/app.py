@@ -19,6 +19,9 @@ from exporter.web.probe import Prober
 TEXT = "text/plain; charset=utf-8"
 METRICS = "text/plain; version=0.0.4; charset=utf-8"
 
+TRUSTED = web.RequestKey("trusted", bool)
+"""Whether the client may see contacts and transcripts and make the exporter act."""
+
 ONLY_KNOWN = (
     "Only for clients that log in, or that address a loopback address as such: "
     "give the exporter client certificates or basic_auth_users with --web.config.file.\n"
@@ -60,7 +63,7 @@ class Endpoints:
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         known = await authenticate(request, self.config, self._passwords)
-        request["trusted"] = known or (self._loopback and is_local(request))
+        request[TRUSTED] = known or (self._loopback and is_local(request))
         return await handler(request)
 
     async def _add_headers(self, _request: web.Request, response: web.StreamResponse) -> None:
@@ -75,9 +78,7 @@ class Endpoints:
     async def _noc_page(self, request: web.Request) -> web.StreamResponse:
         query = request.query.get("q", "").strip()[:100]
         number = request.query.get("page", "1")
-        body = await self._page.render(
-            query, int(number[:6]) if number.isdecimal() else 1, trusted=bool(request["trusted"])
-        )
+        body = await self._page.render(query, int(number[:6]) if number.isdecimal() else 1, trusted=request[TRUSTED])
         headers = {
             hdrs.CONTENT_TYPE: "text/html; charset=utf-8",
             "Content-Security-Policy": page.CONTENT_SECURITY_POLICY,
@@ -142,7 +143,7 @@ class Endpoints:
 
     def _act(self, request: web.Request) -> None:
         """Let only those through for whom the exporter does something."""
-        if not request["trusted"]:
+        if not request[TRUSTED]:
             raise web.HTTPForbidden(text=ONLY_KNOWN)
         if from_another_site(request):
             raise web.HTTPForbidden(text="A page of another site must not make the exporter act.\n")

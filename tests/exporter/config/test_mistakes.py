@@ -1,7 +1,6 @@
 """One file per mistake: its first lines are the sentences it must produce, and no others."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ MARK = "# expect: "
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy with the permissions that secrets have: git does not keep them."""
     copy = tmp_path_factory.mktemp("config") / "mistakes"
     shutil.copytree(MISTAKES, copy)

@@ -68,9 +68,14 @@ class SourceState:
 
     @property
     def readable(self) -> bool:
-        """Tell whether the last run succeeded and told the state of at least one lamp."""
-        told = any(known.read_as is not Verdict.UNKNOWN for known in self.lamps.values())
-        return self.last_run > 0 and not self.reason and told
+        """Tell whether the last run succeeded and told the state of at least one lamp.
+
+        That the power is on says nothing of the parts; that it is off explains why they say nothing.
+        """
+        told = any(
+            known.read_as is not Verdict.UNKNOWN and known.component != POWER_COMPONENT for known in self.lamps.values()
+        )
+        return self.last_run > 0 and not self.reason and (told or self.power is False)
 
     @property
     def unsettled(self) -> bool:

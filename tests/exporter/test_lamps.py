@@ -102,6 +102,12 @@ def test_the_server_is_unknown_when_a_source_is_silent_or_tells_nothing_or_there
     assert server_verdict([]) is UNKNOWN
 
 
+def test_a_server_of_which_only_the_power_is_known_to_be_on_is_unknown() -> None:
+    on = LampRead(Moment(0, START), HardwareReading(lamps=(drive(UNKNOWN),), power=True), 0.1)
+    state, _ = decide(SourceState(), on, power_expected=True)
+    assert server_verdict([state]) is UNKNOWN
+
+
 def test_a_single_unknown_component_changes_nothing() -> None:
     assert server_verdict([after(reading(drive(NORMAL), drive(UNKNOWN, "Drive 2")))]) is NORMAL
 

@@ -76,7 +76,7 @@ class Entries:
     def _service(self, raw: Any, folder: File) -> Service:
         if not isinstance(raw, dict):
             return Service((((), "must be the name of a protocol, or a mapping with protocol: first"),))
-        common = ServiceSection.keys()
+        common = ServiceSection.written()
         said = {key: value for key, value in raw.items() if key in common}
         rest = {key: value for key, value in raw.items() if key not in common}
         section, found = _validated(ServiceSection, said, folder)
@@ -117,7 +117,7 @@ class Entries:
             return LampEntry(
                 (((), "must be a mapping with source: first, such as {source: ipmi, address: 192.0.2.110}"),)
             )
-        common = LampSection.keys()
+        common = LampSection.written()
         said = {key: value for key, value in raw.items() if key in common}
         rest = {key: value for key, value in raw.items() if key not in common}
         section, found = _validated(LampSection, said, folder)

@@ -44,7 +44,7 @@ class Section(BaseModel):
     """Stand-ins for what is missing or wrong, so that the rest is judged all the same."""
 
     @classmethod
-    def keys(cls) -> dict[str, str]:
+    def written(cls) -> dict[str, str]:
         """Return the keys as they are written, with the fields they set."""
         return {info.alias or name: name for name, info in cls.model_fields.items()}
 
@@ -52,7 +52,7 @@ class Section(BaseModel):
     @classmethod
     def _without_empty(cls, raw: Any) -> Any:
         if isinstance(raw, dict) and None in raw.values():
-            keys = cls.keys()
+            keys = cls.written()
             return {key: value for key, value in raw.items() if value is not None or key not in keys}
         return raw
 

@@ -388,7 +388,7 @@ def test_what_is_no_duration_is_refused(written: object) -> None:
 
 
 MODELS = [model for model in vars(schema).values() if isinstance(model, type) and issubclass(model, schema.Section)]
-KEYS = st.sampled_from(sorted({key for model in MODELS for key in model.keys()} | {"password", "port", "source"}))
+KEYS = st.sampled_from(sorted({key for model in MODELS for key in model.written()} | {"password", "port", "source"}))
 WORDS = st.sampled_from(
     [
         "ssh",

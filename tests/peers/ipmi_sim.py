@@ -199,7 +199,7 @@ class IpmiSim:
     folder: Path
     sensors: tuple[SimSensor, ...] = SENSORS
     username: str = "monitor"
-    password: str = "secret-of-the-bmc"  # noqa: S105 - the simulator's own
+    password: str = "secret-of-the-bmc"
     manufacturer: int = 674
     extra: tuple[str, ...] = ()
     """Further simulator commands, run at the start."""
@@ -240,7 +240,7 @@ class IpmiSim:
         (self.folder / "lan.conf").write_text(self._lan_conf(script))
         (self.folder / "bmc.emu").write_text("\n".join(self._commands()) + "\n")
         with (self.folder / "out").open("wb") as out:
-            self._process = subprocess.Popen(  # noqa: S603 - the simulator, with files of our own
+            self._process = subprocess.Popen(
                 [self.program, "-n", "-c", "lan.conf", "-f", "bmc.emu", "-s", str(state)],
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,

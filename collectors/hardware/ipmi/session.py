@@ -137,6 +137,7 @@ class Session(asyncio.DatagramProtocol):
         self.step = "open session"
         self.dropped = 0
         self.suite = 0
+        self._waits: Sequence[float] = WAITS
         self._host = host
         self._port = port
         self._deadline = deadline
@@ -204,32 +205,31 @@ class Session(asyncio.DatagramProtocol):
             raise Misconfigured("log-in", f"IPMI passwords have at most {rmcpplus.MAX_PASSWORD_LENGTH} bytes")
         refusals: list[str] = []
         silence: CheckFailure | None = None
-        # All proposals together wait as long as one: an old BMC may answer suite 17 with silence.
-        share = max(1, len(WAITS) // len(suites))
-        for place, number in enumerate(suites):
-            last = place == len(suites) - 1
-            waits = WAITS[place * share :] if last or refusals else WAITS[place * share : (place + 1) * share]
-            suite = rmcpplus.CIPHER_SUITES[number]
+        waits = self._waits
+        for number in suites:
+            # All proposals together wait as long as one: some BMCs answer a suite that they do not know with silence.
+            share = len(waits) if number == suites[-1] else len(waits) // 2
             self.step = "open session"
+            suite = rmcpplus.CIPHER_SUITES[number]
             try:
-                await self._open(suite, privilege, waits)
+                await self._open(suite, privilege, waits[:share])
                 self.step = "log-in"
                 await self._authenticate(suite, username, password, privilege)
             except SuiteRefused as refusal:
                 self._managed_id = 0
                 refusals.append(f"cipher suite {number}: {refusal}")
+                waits = self._waits
             except TimedOut as failure:
-                if self.step != "open session" or self._loop.time() >= self._deadline:
+                if self.step != "open session":
                     raise
                 silence = failure
+                waits = waits[share:]
             else:
                 self.suite = number
                 self._transcript.note(f"session open, cipher suite {number}, privilege level {privilege.name}")
                 break
         else:
-            if silence is not None and not refusals:
-                raise silence
-            raise UnexpectedReply("open session", "; ".join(refusals))
+            raise UnexpectedReply("open session", "; ".join(refusals)) if silence is None else silence
         # Sessions start at USER (section 22.18); the command is sent all the same, as BMCs are used to it.
         with contextlib.suppress(Rejected):
             await self.request(NETFN_APPLICATION, SET_SESSION_PRIVILEGE_LEVEL, bytes([privilege]))
@@ -313,7 +313,7 @@ class Session(asyncio.DatagramProtocol):
         kind: int,
         message: bytes,
         length: int,
-        waits: Sequence[float] = WAITS,
+        waits: Sequence[float] | None = None,
         believed: Callable[[bytes], bool] = lambda _: True,
     ) -> bytes:
         """Send a message of the log-in, of which the tag is still missing, and return its answer."""
@@ -330,7 +330,7 @@ class Session(asyncio.DatagramProtocol):
                 return payload
             return payload if len(payload) >= length and payload[4:8] == console and believed(payload) else None
 
-        answer: bytes = await self._exchange(lambda: packet, accept, waits)
+        answer: bytes = await self._exchange(lambda: packet, accept, waits or self._waits)
         status = answer[1]
         if status != constants.MSC_OK:
             text = f"{STATUS_TEXTS.get(status, 'status')} ({status:02x}h)"
@@ -347,13 +347,14 @@ class Session(asyncio.DatagramProtocol):
     # --- requests ----------------------------------------------------------------------------------------------------
 
     async def request(
-        self, netfn: int, command: int, data: bytes = b"", *, lun: int = 0, waits: Sequence[float] = WAITS
+        self, netfn: int, command: int, data: bytes = b"", *, lun: int = 0, waits: Sequence[float] | None = None
     ) -> bytes:
         """Send one command and return the data after its completion code.
 
         Raises Rejected for a completion code other than 00h (after having asked again where the BMC was busy),
         SessionLost where it does not answer, TimedOut at the deadline.
         """
+        waits = waits or self._waits
         answer = b""
         for pause in waits:
             answer = await self._command(netfn, command, data, lun, waits)

@@ -1,0 +1,487 @@
+"""The reader against a BMC that is slow, silent, garbled, forgetful or malicious: it fails alone and leaves nothing."""
+
+import asyncio
+import socket
+import struct
+from collections.abc import Awaitable, Callable, Iterator
+
+import pytest
+
+from collectors.failures import NoAddress, TimedOut, Unauthorized, Unavailable, UnexpectedReply
+from collectors.hardware.ipmi import Ipmi, IpmiOptions, session
+from collectors.hardware.ipmi.repository import MAX_RECORDS
+from collectors.reading import HardwareReading, Verdict
+from collectors.registry import LampTarget
+from tests.peers import scripted_bmc
+from tests.peers.scripted_bmc import (
+    CANCELLED,
+    CLOSE_SESSION,
+    GET_CHASSIS_STATUS,
+    GET_DEVICE_ID,
+    GET_SDR,
+    GET_SDR_INFO,
+    GET_SEL_INFO,
+    GET_SENSOR_READING,
+    INVALID_COMMAND,
+    IPMI,
+    OK,
+    OPENED,
+    RAKP2,
+    ScriptedBmc,
+)
+
+Read = Callable[..., Awaitable[HardwareReading]]
+
+READ_COMMANDS = {
+    *(GET_CHASSIS_STATUS, GET_DEVICE_ID, GET_SEL_INFO, GET_SENSOR_READING),
+    *(GET_SDR_INFO, scripted_bmc.RESERVE_SDR, GET_SDR, scripted_bmc.READ_FRU),
+}
+SESSION_COMMANDS = {scripted_bmc.SET_PRIVILEGE, CLOSE_SESSION}
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same retries, in a twentieth of the time."""
+    monkeypatch.setattr(session, "WAITS", (0.05, 0.075, 0.125, 0.25))
+    monkeypatch.setattr(session, "CLOSE_WAITS", (0.05, 0.05))
+
+
+def reader_of(bmc: ScriptedBmc) -> Ipmi:
+    return Ipmi(IpmiOptions(address="127.0.0.1", port=bmc.port))
+
+
+def garbage(seed: int = 7) -> Iterator[bytes]:
+    """Packets of every length up to 64 that are none, some behind an RMCP header."""
+    state = seed
+    while True:
+        state = (state * 1_103_515_245 + 12_345) & 0x7FFFFFFF
+        body = state.to_bytes(4, "big") * (state % 17)
+        yield (scripted_bmc.RMCP if state % 3 else b"") + body
+
+
+# --- the plain case, so that the others mean something ---
+
+
+@pytest.mark.parametrize("suites", [(17, 3), (3,), (17,)])
+@pytest.mark.parametrize("hash_lookup_bit", [True, False])
+async def test_a_plain_bmc_is_read_with_the_best_suite_it_has(
+    bmc: ScriptedBmc, read: Read, suites: tuple[int, ...], hash_lookup_bit: bool
+) -> None:
+    bmc.suites, bmc.hash_lookup_bit = suites, hash_lookup_bit
+    reading = await read(bmc)
+    assert f"session open, cipher suite {suites[0]}, privilege level USER" in reading.transcript
+    assert reading.complete
+    assert reading.locate is False
+    assert {lamp.verdict for lamp in reading.lamps} == {Verdict.NORMAL, None}
+    assert (bmc.opened, bmc.closed, bmc.open_sessions, bmc.most_open) == (1, 1, 0, 1)
+
+
+async def test_only_commands_that_read_are_ever_sent(bmc: ScriptedBmc, read: Read) -> None:
+    await read(bmc)
+    assert {(netfn, command) for netfn, command, _ in bmc.asked} <= READ_COMMANDS | SESSION_COMMANDS
+
+
+async def test_the_suite_that_worked_is_remembered(bmc: ScriptedBmc, read: Read) -> None:
+    bmc.suites = (3,)
+    reader = reader_of(bmc)
+    first = await read(bmc, reader)
+    second = await read(bmc, reader)
+    assert any("No matching cipher suite" in line or "refused" in line for line in first.transcript)
+    assert not any("refused" in line for line in second.transcript)
+
+
+async def test_a_bmc_that_drops_what_it_does_not_know_is_offered_the_older_suite(bmc: ScriptedBmc, read: Read) -> None:
+    bmc.suites = (3,)
+    bmc.tamper = lambda kind, packet: [] if kind == OPENED and packet[17] else [packet]
+    reading = await read(bmc)
+    assert "session open, cipher suite 3, privilege level USER" in reading.transcript
+
+
+async def test_a_bmc_without_a_common_suite_is_a_protocol_failure(bmc: ScriptedBmc, read: Read) -> None:
+    bmc.suites = ()
+    with pytest.raises(UnexpectedReply) as failure:
+        await read(bmc)
+    assert failure.value.step == "open session"
+
+
+async def test_algorithms_that_we_did_not_propose_are_never_taken(bmc: ScriptedBmc, read: Read) -> None:
+    def downgrade(kind: int, packet: bytes) -> list[bytes]:
+        return [packet[:32] + b"\0" + packet[33:]] if kind == OPENED else [packet]
+
+    bmc.tamper = downgrade
+    with pytest.raises(UnexpectedReply) as failure:
+        await read(bmc)
+    assert failure.value.step == "open session"
+    assert bmc.opened == 0
+
+
+# --- silence ---
+
+
+async def test_a_bmc_that_never_answers_is_given_up_long_before_a_late_deadline(bmc: ScriptedBmc, read: Read) -> None:
+    bmc.tamper = lambda _kind, _packet: []
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    with pytest.raises(TimedOut) as failure:
+        await read(bmc, patience=600)
+    assert failure.value.step == "open session"
+    assert loop.time() - began < 5
+    assert bmc.packets == 4
+
+
+async def test_a_silent_bmc_does_not_slow_another(
+    bmc: ScriptedBmc, read: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "WAITS", (600.0,))
+    async with ScriptedBmc() as silent:
+        silent.tamper = lambda _kind, _packet: []
+        waiting = asyncio.ensure_future(read(silent, patience=600))
+        await silent.until(lambda: silent.packets > 0)
+        assert (await read(bmc)).complete
+        assert not waiting.done()
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+
+async def test_the_deadline_holds_for_a_bmc_that_answers_ever_more_slowly(bmc: ScriptedBmc, read: Read) -> None:
+    loop = asyncio.get_running_loop()
+
+    def slow(kind: int, packet: bytes) -> list[bytes]:
+        if kind != IPMI:
+            return [packet]
+        loop.call_later(0.04, bmc._transport.sendto, packet, address)
+        return []
+
+    address: tuple[str, int] = ("", 0)
+    received = bmc.datagram_received
+
+    def remember(data: bytes, addr: tuple[str, int]) -> None:
+        nonlocal address
+        address = addr
+        received(data, addr)
+
+    bmc.datagram_received = remember  # type: ignore[method-assign]  # who asks is known here only
+    bmc.tamper = slow
+    deadline = loop.time() + 0.5
+    with pytest.raises(TimedOut) as failure:
+        await read(bmc, patience=0.5)
+    assert failure.value.step in {"sdr", "sensors"}
+    assert loop.time() < deadline + 1
+    await bmc.until(lambda: bmc.closed == 1)
+
+
+async def test_lost_packets_are_asked_for_again(bmc: ScriptedBmc, read: Read) -> None:
+    sent = 0
+
+    def lossy(_kind: int, packet: bytes) -> list[bytes]:
+        nonlocal sent
+        sent += 1
+        return [] if sent % 9 == 0 else [packet]
+
+    bmc.tamper = lossy
+    reading = await read(bmc)
+    assert reading.complete
+    assert len(reading.sensors) == 18
+
+
+async def test_a_session_dropped_in_the_middle_is_opened_anew_once(bmc: ScriptedBmc, read: Read) -> None:
+    def forget(data: bytes) -> bytes | None:
+        if bmc.opened == 1:
+            bmc.sessions.clear()
+            return None
+        return OK + bmc.readings[data[0]]
+
+    bmc.answers[GET_SENSOR_READING] = forget
+    reading = await read(bmc)
+    assert len(reading.sensors) == 18
+    assert bmc.opened == 2
+
+
+async def test_a_session_dropped_every_time_fails_where_it_was_dropped(bmc: ScriptedBmc, read: Read) -> None:
+    def forget(_data: bytes) -> None:
+        bmc.sessions.clear()
+
+    bmc.answers[GET_SENSOR_READING] = forget
+    with pytest.raises(TimedOut) as failure:
+        await read(bmc)
+    assert failure.value.step == "sensors"
+    assert bmc.opened == 2
+
+
+# --- garbage ---
+
+
+async def test_nothing_but_garbage_is_not_ipmi(bmc: ScriptedBmc, read: Read) -> None:
+    packets = garbage()
+    bmc.tamper = lambda _kind, _packet: [next(packets), next(packets)]
+    with pytest.raises(UnexpectedReply) as failure:
+        await read(bmc)
+    assert failure.value.step == "open session"
+    assert "dropped" in failure.value.detail
+
+
+async def test_stray_repeated_wrongly_signed_and_old_packets_are_dropped(bmc: ScriptedBmc, read: Read) -> None:
+    packets = garbage()
+    before: list[bytes] = []
+
+    def noisy(_kind: int, packet: bytes) -> list[bytes]:
+        forged = packet[:-1] + bytes([packet[-1] ^ 1])
+        old = before[-2:]
+        before.append(packet)
+        return [next(packets), forged, *old, packet, packet] if len(before) > 4 else [next(packets), packet, packet]
+
+    bmc.tamper = noisy
+    reading = await read(bmc)
+    assert {lamp.verdict for lamp in reading.lamps} == {Verdict.NORMAL, None}
+    assert len(reading.sensors) == 18
+    assert any("dropped a packet" in line for line in reading.transcript)
+
+
+async def test_an_answer_to_an_earlier_question_is_not_believed(bmc: ScriptedBmc, read: Read) -> None:
+    """A replay of the first reading in place of every later one: silence, not a lie."""
+    first: list[bytes] = []
+
+    def replay(kind: int, packet: bytes) -> list[bytes]:
+        if kind != IPMI or bmc.asked[-1][:2] != GET_SENSOR_READING:
+            return [packet]
+        first.append(packet)
+        return [first[0]]
+
+    bmc.tamper = replay
+    with pytest.raises(TimedOut) as failure:
+        await read(bmc)
+    assert failure.value.step == "sensors"
+
+
+async def test_one_forged_answer_to_the_log_in_does_not_void_the_password(bmc: ScriptedBmc, read: Read) -> None:
+    bmc.tamper = lambda kind, packet: [packet[:-1] + bytes([packet[-1] ^ 1]), packet] if kind == RAKP2 else [packet]
+    assert (await read(bmc)).complete
+
+
+async def test_a_wrong_password_frees_the_slot_it_had_taken(bmc: ScriptedBmc, read: Read) -> None:
+    bmc.password = "another-password"
+    with pytest.raises(Unauthorized):
+        await read(bmc)
+    await bmc.until(lambda: bmc.aborted == 1)
+    assert bmc.sessions == {}
+
+
+async def test_a_bmc_without_a_free_session_is_unavailable(bmc: ScriptedBmc, read: Read) -> None:
+    bmc.tamper = lambda kind, packet: (
+        [packet[:16] + packet[16:17] + b"\x01" + packet[18:24]] if kind == OPENED else [packet]
+    )
+    # The length field must say what is left of the packet.
+    inner = bmc.tamper
+    bmc.tamper = lambda kind, packet: (
+        [real[:14] + struct.pack("<H", 8) + real[16:] for real in inner(kind, packet)] if kind == OPENED else [packet]
+    )
+    with pytest.raises(Unavailable) as failure:
+        await read(bmc)
+    assert failure.value.step == "open session"
+
+
+# --- cancellation ---
+
+
+@pytest.mark.parametrize("command", [GET_DEVICE_ID, GET_SDR, GET_SENSOR_READING])
+async def test_a_cancelled_read_closes_its_session(bmc: ScriptedBmc, read: Read, command: tuple[int, int]) -> None:
+    bmc.answers[command] = lambda _data: None
+    running = asyncio.ensure_future(read(bmc))
+    await bmc.until(lambda: bmc.count(command) > 0)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert (bmc.opened, bmc.closed) == (1, 1)
+
+
+async def test_a_read_cancelled_between_the_log_ins_messages_frees_its_slot(bmc: ScriptedBmc, read: Read) -> None:
+    bmc.tamper = lambda kind, packet: [] if kind == RAKP2 else [packet]
+    running = asyncio.ensure_future(read(bmc))
+    await bmc.until(lambda: any(each.nonce for each in bmc.sessions.values()))
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    await bmc.until(lambda: bmc.aborted == 1)
+
+
+async def test_two_reads_of_one_bmc_never_hold_two_sessions(bmc: ScriptedBmc, read: Read) -> None:
+    reader = reader_of(bmc)
+    await asyncio.gather(read(bmc, reader), read(bmc, reader), read(bmc, reader))
+    assert (bmc.opened, bmc.closed, bmc.most_open) == (3, 3, 1)
+
+
+# --- sensor data records ---
+
+
+async def test_a_reservation_cancelled_in_the_middle_is_made_again(bmc: ScriptedBmc, read: Read) -> None:
+    bmc.whole_records = False
+    cancelled: set[int] = set()
+
+    def interrupted(data: bytes) -> bytes:
+        if data[4] > 30 and data[2] not in cancelled:
+            cancelled.add(data[2])
+            return CANCELLED
+        return bmc.sdr(data)
+
+    bmc.answers[GET_SDR] = interrupted
+    reading = await read(bmc)
+    assert len(cancelled) == len(bmc.records)
+    assert reading.complete
+    assert len(reading.sensors) == 18
+
+
+async def test_a_reservation_that_is_always_cancelled_ends_the_read(bmc: ScriptedBmc, read: Read) -> None:
+    bmc.answers[GET_SDR] = CANCELLED
+    with pytest.raises(UnexpectedReply) as failure:
+        await read(bmc)
+    assert failure.value.step == "sdr"
+
+
+@pytest.mark.parametrize("part", [255, 20, 9, 5])
+async def test_records_are_read_in_parts_as_small_as_the_bmc_wants(bmc: ScriptedBmc, read: Read, part: int) -> None:
+    bmc.answers[GET_SDR] = lambda data: scripted_bmc.TOO_LONG if data[5] > part else bmc.sdr(data)
+    reading = await read(bmc)
+    assert reading.complete
+    assert len(reading.sensors) == 18
+
+
+async def test_an_endless_chain_of_records_is_left(bmc: ScriptedBmc, read: Read) -> None:
+    count = 0
+
+    def endless(_data: bytes) -> bytes:
+        nonlocal count
+        count += 1
+        return OK + struct.pack("<H", count) + bmc.records[count % len(bmc.records)]
+
+    bmc.answers[GET_SDR] = endless
+    reading = await read(bmc, patience=60)
+    assert not reading.complete
+    assert count == MAX_RECORDS
+    assert len(reading.sensors) == 18
+
+
+async def test_a_chain_that_bites_its_tail_is_left(bmc: ScriptedBmc, read: Read) -> None:
+    bmc.answers[GET_SDR] = lambda data: bmc.sdr(data)[:1] + struct.pack("<H", (data[2] + 1) % 5) + bmc.sdr(data)[3:]
+    reading = await read(bmc)
+    assert not reading.complete
+    assert len(reading.sensors) == 5
+
+
+async def test_truncated_records_cost_only_themselves(bmc: ScriptedBmc, read: Read) -> None:
+    for place, length in ((0, 3), (1, 12), (2, 50)):
+        bmc.records[place] = bmc.records[place][:length]
+    reading = await read(bmc)
+    names = {lamp.component for lamp in reading.lamps}
+    assert not reading.complete
+    assert not names & {"CPU Temp", "Ambient Temp"}
+    assert names >= {"Te", "Temp", "PCH Temp", "Drive 1"}
+
+
+async def test_a_slow_walk_goes_on_where_the_deadline_ended_it(bmc: ScriptedBmc, read: Read) -> None:
+    reader = reader_of(bmc)
+    bmc.answers[GET_SDR] = lambda data: bmc.sdr(data) if data[2] < 12 else None
+    with pytest.raises(TimedOut):
+        await read(bmc, reader, patience=0.3)
+    del bmc.answers[GET_SDR]
+    asked = len(bmc.asked)
+    reading = await read(bmc, reader)
+    fetched = [data[2] for netfn, command, data in bmc.asked[asked:] if (netfn, command) == GET_SDR]
+    assert min(fetched) == 12
+    assert reading.complete
+    assert len(reading.sensors) == 18
+
+
+async def test_a_bmc_without_a_stamp_has_its_records_read_every_time(bmc: ScriptedBmc, read: Read) -> None:
+    bmc.answers[GET_SDR_INFO] = INVALID_COMMAND
+    reader = reader_of(bmc)
+    await read(bmc, reader)
+    bmc.records[0] = bmc.records[0].replace(b"CPU Temp", b"GPU Temp")
+    assert "GPU Temp" in {lamp.component for lamp in (await read(bmc, reader)).lamps}
+
+
+# --- commands that fail ---
+
+
+async def test_a_busy_bmc_is_asked_again(bmc: ScriptedBmc, read: Read) -> None:
+    def busy_at_first(data: bytes) -> bytes:
+        return b"\xc0" if bmc.count(GET_SENSOR_READING) % 2 else OK + bmc.readings[data[0]]
+
+    bmc.answers[GET_SENSOR_READING] = busy_at_first
+    assert len((await read(bmc)).sensors) == 18
+
+
+async def test_a_sensor_that_is_refused_is_unknown_with_the_code_as_evidence(bmc: ScriptedBmc, read: Read) -> None:
+    del bmc.readings[1]
+    lamps = {lamp.component: lamp for lamp in (await read(bmc)).lamps}
+    assert lamps["CPU Temp"].verdict == Verdict.UNKNOWN
+    assert lamps["CPU Temp"].evidence.startswith("completion code cbh")
+    assert lamps["Ambient Temp"].verdict == Verdict.NORMAL
+
+
+async def test_sensors_without_readings_leave_the_clear_bits_of_chassis_and_log_unproven(
+    bmc: ScriptedBmc, read: Read
+) -> None:
+    bmc.answers[GET_SENSOR_READING] = OK + bytes.fromhex("00 60 00 00")
+    reading = await read(bmc)
+    assert {lamp.verdict for lamp in reading.lamps} == {Verdict.UNKNOWN}
+
+
+async def test_without_records_a_fault_of_the_chassis_is_told_all_the_same(bmc: ScriptedBmc, read: Read) -> None:
+    bmc.records = []
+    bmc.answers[GET_CHASSIS_STATUS] = OK + bytes.fromhex("01 10 44 70")
+    reading = await read(bmc)
+    lamps = {lamp.component: lamp for lamp in reading.lamps}
+    assert lamps["Chassis drives"].verdict == Verdict.CRITICAL
+    assert lamps["Chassis drives"].evidence == "chassis status=01 10 44 70"
+    assert lamps["Chassis fans"].verdict == Verdict.UNKNOWN
+    assert not reading.complete
+
+
+async def test_a_bmc_that_knows_few_commands_still_has_its_sensors(bmc: ScriptedBmc, read: Read) -> None:
+    for command in (GET_DEVICE_ID, GET_CHASSIS_STATUS, GET_SEL_INFO):
+        bmc.answers[command] = INVALID_COMMAND
+    reading = await read(bmc)
+    assert reading.power is None
+    assert reading.logs == ()
+    assert len(reading.lamps) == 25
+
+
+async def test_user_is_asked_for_first_and_operator_only_where_the_bmc_insists(bmc: ScriptedBmc, read: Read) -> None:
+    def insists(_data: bytes) -> bytes:
+        levels = [data[0] for netfn, command, data in bmc.asked if (netfn, command) == scripted_bmc.SET_PRIVILEGE]
+        return b"\xd4" if levels[-1] < 3 else OK + bytes.fromhex("01 10 40 70")
+
+    bmc.answers[GET_CHASSIS_STATUS] = insists
+    reader = reader_of(bmc)
+    assert (await read(bmc, reader)).power is True
+    assert (await read(bmc, reader)).power is True
+    assert (bmc.opened, bmc.closed) == (3, 3)
+
+
+async def test_a_name_without_an_address_is_a_dns_failure(target: LampTarget) -> None:
+    reader = Ipmi(IpmiOptions(address="bmc.invalid"))
+    with pytest.raises(NoAddress) as failure:
+        await reader.read(target, asyncio.get_running_loop().time() + 20)
+    assert failure.value.step == "resolve"
+
+
+async def test_a_name_with_an_address_is_read(target: LampTarget) -> None:
+    loop = asyncio.get_running_loop()
+    (_, _, _, _, address), *_ = await loop.getaddrinfo("localhost", 0, type=socket.SOCK_DGRAM)
+    async with ScriptedBmc(host=str(address[0])) as bmc:
+        bmc.answers[GET_CHASSIS_STATUS] = OK + bytes.fromhex("01 10 44 70")
+        reader = Ipmi(IpmiOptions(address="localhost", port=bmc.port))
+        assert reader.endpoint() == f"localhost:{bmc.port}"
+        assert (await reader.read(target, loop.time() + 20)).power is True
+
+
+async def test_ipv6_works(target: LampTarget) -> None:
+    try:
+        async with ScriptedBmc(host="::1") as bmc:
+            bmc.answers[GET_CHASSIS_STATUS] = OK + bytes.fromhex("01 10 44 70")
+            reader = Ipmi(IpmiOptions(address="::1", port=bmc.port))
+            assert reader.endpoint() == f"[::1]:{bmc.port}"
+            assert (await reader.read(target, asyncio.get_running_loop().time() + 20)).power is True
+    except OSError:
+        pytest.skip("this host has no IPv6 loopback address")

@@ -15,7 +15,7 @@ from exporter.config import durations
 from exporter.config.problems import Path, nearest
 from exporter.config.schema import PLANNED_SOURCES, Family, LampSection, ServiceSection
 from exporter.config.sentences import sentences
-from exporter.config.values import URL_PASSWORD, is_ip
+from exporter.config.values import URL_PASSWORD, host, is_ip
 from exporter.inventory import CredentialEntry, Timing
 
 Mistakes = tuple[tuple[Path, str], ...]
@@ -142,6 +142,7 @@ class Entries:
         mistakes += self._credential(section.credential)
         if known is not None:
             mistakes += self._usable(section, known)
+        mistakes += _address(rest)
         where = [str(value) for key in ("address", "url", "port") if (value := getattr(known, key, None))]
         return LampEntry(
             tuple(mistakes),
@@ -227,10 +228,19 @@ def timing_mistakes(timing: Timing) -> Iterator[tuple[tuple[str, ...], str]]:
         )
 
 
+def _address(raw: Mapping[str, Any]) -> Mistakes:
+    """Judge the address of a management controller, which every kind of source takes."""
+    try:
+        host(_word(raw, "address") or "controller.invalid")
+    except ValueError as error:
+        return ((("address",), str(error)),)
+    return ()
+
+
 def _names_itself(options: Options) -> bool:
     """Tell whether the options say the name that the certificate has to carry."""
-    host = urlsplit(str(getattr(options, "url", ""))).hostname or ""
-    return bool(getattr(options, "server_name", "")) or bool(host and not is_ip(host))
+    name = getattr(options, "host", "") or urlsplit(getattr(options, "url", "")).hostname or ""
+    return bool(getattr(options, "server_name", "")) or bool(name and not is_ip(name))
 
 
 def files(options: BaseModel) -> Iterator[tuple[Path, File]]:

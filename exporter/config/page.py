@@ -132,8 +132,8 @@ def _hidden(key: str, value: Any) -> Any:
 
 
 def _clean(value: str) -> str:
-    """Take user names, passwords and the values of a query out of a URL."""
-    return QUERY.sub(rf"\g<1>{HIDDEN}", USER.sub(r"\g<1>", value)) if "://" in value else value
+    """Take user names, passwords and the values of a query out of a URL or path."""
+    return QUERY.sub(rf"\g<1>{HIDDEN}", USER.sub(r"\g<1>", value))
 
 
 def _said(**values: str) -> dict[str, str]:

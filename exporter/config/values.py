@@ -45,7 +45,8 @@ def _line(text: str) -> str:
     return text.strip()
 
 
-def _host(text: str) -> str:
+def host(text: str) -> str:
+    """Return an IP address or a DNS name. Raises ValueError with a sentence."""
     if is_ip(text):
         return text
     if "://" in text:
@@ -67,23 +68,23 @@ def host_and_port(value: object) -> tuple[str, int]:
     sentence = "must be host:port, such as 192.0.2.1:53 or [2001:db8::1]:53"
     if not isinstance(value, str):
         raise ValueError(sentence)  # noqa: TRY004 - pydantic collects ValueErrors
-    host, colon, port = value.rpartition(":")
+    name, colon, port = value.rpartition(":")
     if not colon or not re.fullmatch(r"[0-9]{1,5}", port) or not 1 <= int(port) <= 65535:
         raise ValueError(sentence)
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-        if ":" not in host:
+    if name.startswith("[") and name.endswith("]"):
+        name = name[1:-1]
+        if ":" not in name:
             raise ValueError(sentence)
-    elif ":" in host:
+    elif ":" in name:
         raise ValueError("has an IPv6 address: put it in brackets, [2001:db8::1]:53")
-    return _host(host), int(port)
+    return host(name), int(port)
 
 
 def _listen(value: object) -> str:
     if value == "":
         return ""
-    host, _ = host_and_port(value)
-    if not is_ip(host):
+    address, _ = host_and_port(value)
+    if not is_ip(address):
         raise ValueError("must be an IP address of this host and a port, such as 0.0.0.0:162")
     return str(value)
 
@@ -105,7 +106,7 @@ def _email(text: str) -> str:
     match = EMAIL.fullmatch(text)
     if not match or not text.isprintable() or len(text) > 254:
         raise ValueError("must be an e-mail address, such as ops@customer.example")
-    _host(match["domain"])
+    host(match["domain"])
     return text
 
 
@@ -186,7 +187,7 @@ def _optional(check: Callable[[str], str]) -> AfterValidator:
 
 Name = Annotated[str, AfterValidator(_name)]
 Line = Annotated[str, AfterValidator(_line)]
-Host = Annotated[str, AfterValidator(_host)]
+Host = Annotated[str, AfterValidator(host)]
 HostPort = Annotated[tuple[str, int], BeforeValidator(host_and_port)]
 Listen = Annotated[str, BeforeValidator(_listen)]
 Url = Annotated[str, AfterValidator(_url)]

@@ -10,6 +10,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from collectors.registry import CHECKS, SOURCES
 from exporter.clock import DAY, HOUR, MINUTE, SECOND
 from exporter.config import ConfigError, Problem, load, schema
 from exporter.config.durations import parse, text
@@ -181,6 +182,13 @@ credentials:
     (source,) = config.servers["web01"].lamps
     assert (source.source, source.options, source.credential) == ("snmp", None, "v3")
     assert "source snmp is not read by this version" in problems[0].message
+
+
+def test_no_option_hides_behind_a_key_that_all_entries_have() -> None:
+    for protocol in CHECKS.values():
+        assert not schema.ServiceSection.written().keys() & protocol.options.model_fields.keys(), protocol.name
+    for source in SOURCES.values():
+        assert not schema.LampSection.written().keys() & source.options.model_fields.keys(), source.name
 
 
 def test_credentials_keep_plain_values_and_places_of_secrets_apart(config_of: Load, tmp_path: Path) -> None:

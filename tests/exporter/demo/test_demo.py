@@ -1,0 +1,233 @@
+"""The demo as a whole: it starts, is watched by a configuration that production would accept, and leaves nothing."""
+
+import asyncio
+import logging
+import stat
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from collectors.failures import CheckFailure, Refused
+from collectors.reading import HardwareReading, Lamp, ServiceReading, Verdict, worst
+from exporter.config import load
+from exporter.demo import Demo
+from exporter.demo.story import ROUND, SCENES
+from exporter.families import FAMILIES
+from exporter.inventory import Config
+from exporter.lampwatch import read_once, reader_of
+from exporter.runner import run_once
+from exporter.secrets import Secrets
+
+
+class VirtualTime:
+    """Sleeps that end when the test says so, one after the other."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.asleep = asyncio.Event()
+        self._wake = asyncio.Event()
+
+    async def sleep(self, seconds: float) -> None:
+        assert seconds > 0
+        self.due = self.now + seconds
+        self.asleep.set()
+        await self._wake.wait()
+        self._wake.clear()
+
+    async def step(self) -> None:
+        """Go to the end of the sleep, and wait for the next one."""
+        await asyncio.wait_for(self.asleep.wait(), 10)
+        self.asleep.clear()
+        self.now = self.due
+        self._wake.set()
+        await asyncio.wait_for(self.asleep.wait(), 10)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where this test's temporary folders go."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def names_in(folder: Path) -> list[str]:
+    return [entry.name for entry in folder.iterdir()]
+
+
+def ports_of(demo: Demo) -> set[tuple[str, int]]:
+    bmcs = {("udp", server.bmc.port) for server in demo.fleet}
+    return bmcs | {("tcp", endpoint.port) for server in demo.fleet for endpoint in server.endpoints.values()}
+
+
+@pytest.fixture
+def time() -> VirtualTime:
+    return VirtualTime()
+
+
+@pytest.fixture
+async def demo(folder: Path, time: VirtualTime) -> AsyncIterator[Demo]:
+    async with Demo(time.sleep) as demo:
+        yield demo
+
+
+@pytest.fixture
+def config(demo: Demo) -> Config:
+    config, _ = load(demo.config_file)
+    return config
+
+
+def test_the_configuration_is_accepted_without_a_warning(demo: Demo) -> None:
+    _, warnings = load(demo.config_file)
+    assert warnings == ()
+
+
+def test_it_is_a_dozen_servers_of_four_customers_with_a_bmc_each(config: Config) -> None:
+    assert len(config.servers) == 12
+    assert len(config.customers) == 4
+    assert all(len(server.lamps) == 1 for server in config.servers.values())
+    endpoints = {(server.lamps[0].options.address, server.lamps[0].options.port) for server in config.servers.values()}  # type: ignore[union-attr]  # the IPMI options
+    assert len(endpoints) == 12
+    assert {check.protocol for check in config.checks()} == {"ssh", "http", "https"}
+
+
+def test_some_are_special_a_managed_one_is_watched_and_an_unmanaged_one_is_not(config: Config) -> None:
+    assert not config.servers["lab01"].managed
+    assert not config.servers["lab01"].checks
+    assert not config.servers["spare01"].power_expected
+    watched = [server for server in config.servers.values() if server.managed and server.power_expected]
+    assert len(watched) == 10
+    assert all(2 <= len(server.checks) <= 3 and server.login_check == "ssh" for server in watched)
+
+
+def test_everything_is_marked_as_a_demo_and_stays_on_loopback(config: Config, demo: Demo) -> None:
+    assert demo.config_file.read_text("utf-8").startswith("# DEMO")
+    assert all(server.site.endswith("-demo") for server in config.servers.values())
+    assert all(server.address == "127.0.0.1" for server in config.servers.values())
+    assert all(not check.address or check.address == "127.0.0.1" for check in config.checks())
+    assert config.mail is None
+
+
+def test_the_password_is_in_a_file_that_only_we_can_read(demo: Demo, config: Config) -> None:
+    file = config.credentials["bmc"].secrets["password"].file
+    assert file is not None
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+    assert file.read_text() not in demo.config_file.read_text("utf-8")
+
+
+async def test_two_demos_run_side_by_side(demo: Demo) -> None:
+    async with Demo() as other:
+        ports = [ports_of(demo), ports_of(other)]
+        assert not ports[0] & ports[1]
+
+
+async def test_nothing_stays_behind(folder: Path) -> None:
+    async with Demo() as demo:
+        port = next(iter(demo.fleet["web01"].endpoints.values())).port
+        assert names_in(folder)
+    assert names_in(folder) == []
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", port)
+
+
+# -- the story ------------------------------------------------------------------------------------------------------
+
+
+class Exporter:
+    """Sees the fleet with the exporter's own collectors, now."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._secrets = Secrets(config.credentials)
+
+    async def lamps(self, server: str) -> HardwareReading | CheckFailure:
+        source = self._config.servers[server].lamps[0]
+        return await read_once(source, reader_of(source), self._secrets, 0.5)
+
+    async def drive_2(self) -> Verdict | None:
+        reading = await self.lamps("db01")
+        assert isinstance(reading, HardwareReading)
+        (lamp,) = [lamp for lamp in reading.lamps if lamp.component == "Drive 2"]
+        assert lamp.lamp is Lamp.DRIVE
+        return lamp.verdict
+
+    async def service(self, server: str, name: str) -> ServiceReading:
+        (check,) = [check for check in self._config.servers[server].checks if check.name == name]
+        return await run_once(check, self._secrets, 2.0)
+
+
+@pytest.fixture
+def exporter(config: Config) -> Exporter:
+    return Exporter(config)
+
+
+async def test_at_first_all_is_well_but_one_certificate(exporter: Exporter, config: Config) -> None:
+    for server in config.servers:
+        reading = await exporter.lamps(server)
+        assert isinstance(reading, HardwareReading), reading
+        assert worst(lamp.verdict for lamp in reading.lamps if lamp.verdict is not None) is Verdict.NORMAL, reading
+        assert reading.power is (server != "spare01")
+        assert reading.locate is (server == "batch01")
+    failures = {}
+    for check in config.checks():
+        outcome = await exporter.service(check.server, check.name)
+        if outcome.failure:
+            failures[check.key] = outcome.failure.reason
+    assert failures == {("app02", "https"): "certificate"}
+
+
+async def test_every_scene_is_seen_by_the_exporters_own_collectors(
+    time: VirtualTime, demo: Demo, exporter: Exporter
+) -> None:
+    async def failed(server: str) -> bool:
+        return isinstance(await exporter.lamps(server), CheckFailure)
+
+    telling = asyncio.create_task(demo.story())
+    for _ in range(2):
+        assert await exporter.drive_2() is Verdict.NORMAL
+        await time.step()
+        assert await exporter.drive_2() is Verdict.WARNING
+        await time.step()
+        assert await failed("file01")
+        await time.step()
+        assert isinstance((await exporter.service("shop01", "https")).failure, Refused)
+        await time.step()
+        assert await exporter.drive_2() is Verdict.CRITICAL
+        await time.step()
+        assert (await exporter.service("shop01", "https")).failure is None
+        await time.step()
+        assert not await failed("file01")
+        await time.step()
+        assert await exporter.drive_2() is Verdict.NORMAL
+        await time.step()
+    assert time.now == 2 * ROUND
+    telling.cancel()
+
+
+async def test_it_is_told_in_plain_words_within_two_minutes_and_every_line_says_demo(
+    time: VirtualTime, demo: Demo, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "demo")
+    telling = asyncio.create_task(demo.story())
+    for _ in SCENES:
+        await time.step()
+    telling.cancel()
+    assert time.now <= 120
+    lines = [record.getMessage() for record in caplog.records if record.name == "demo"]
+    assert all(line.startswith("DEMO 0") for line in lines)
+    assert "12 servers" in lines[0]
+    story = "\n".join(lines)
+    for words in ("00:15 db01: drive 2", "its lamp turns amber", "service dies", "is back", "BMC stops answering"):
+        assert words in story
+    assert lines[-1].endswith("the story begins anew at 05:00")
+    assert '"' not in story, "logfmt would escape it"
+
+
+def test_every_series_that_the_story_names_exists() -> None:
+    names = {family.name: family.labels for family in FAMILIES}
+    for scene in SCENES:
+        name, _, selector = scene.watch.rstrip("}").partition("{")
+        labels = {pair.partition("=")[0] for pair in selector.split(",")}
+        assert labels <= set(names[name]), scene.watch

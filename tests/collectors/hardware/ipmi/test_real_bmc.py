@@ -214,7 +214,7 @@ async def test_every_sensor_agrees_with_freeipmi_on_the_same_bmc(
 
 
 def ipmi_sensors(program: str, bmc: IpmiSim, folder: Path) -> list[dict[str, str]]:
-    """Return FreeIPMI's table. "opensesspriv": the simulator signs the role of the Open Session Request."""
+    """Return FreeIPMI's table. "opensesspriv": the simulator wants the privilege level when the session is opened."""
     done = subprocess.run(
         [
             program,

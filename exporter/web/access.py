@@ -49,9 +49,10 @@ class Passwords:
     async def match(self, users: Mapping[str, bytes], user: str, password: str) -> bool:
         """Tell whether ``user`` is one of ``users`` and this is his password. Raises BusyError."""
         # An unknown user costs as much as the most expensive known one, so that time does not tell who is known.
-        stored = users.get(user) or max(users.values(), key=_cost)
+        known = user in users
+        stored = users[user] if known else max(users.values(), key=_cost)
         given = password.encode()
-        token = self._token(user.encode(), given, stored)
+        token = self._token(user.encode(), given, stored if known else b"")
         if token in self._right:
             return True
         if token in self._wrong:
@@ -64,7 +65,7 @@ class Passwords:
                 if token in self._right or token in self._wrong:  # the same one was before us in the queue
                     return token in self._right
                 loop = asyncio.get_running_loop()
-                right = await loop.run_in_executor(self._thread, _matches, given, stored) and user in users
+                right = await loop.run_in_executor(self._thread, _matches, given, stored) and known
                 remembered = self._right if right else self._wrong
                 remembered[token] = None
                 if len(remembered) > REMEMBERED:

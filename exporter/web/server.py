@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import logging
+import os
 import socket
 from ipaddress import ip_address
 from pathlib import Path
@@ -68,6 +69,8 @@ class WebServer:
     def __init__(self, endpoints: Endpoints, listening: socket.socket, file: Path | None, period: float) -> None:
         self._endpoints = endpoints
         self._socket = listening
+        self._host: str = listening.getsockname()[0]
+        self.port: int = listening.getsockname()[1]
         self._file = file
         self._period = period
         self._runner = web.AppRunner(endpoints.application(), access_log=None, shutdown_timeout=SHUTDOWN)
@@ -75,17 +78,11 @@ class WebServer:
         self._watch: asyncio.Task[None] | None = None
 
     @property
-    def port(self) -> int:
-        """Return the port that is listened on."""
-        port: int = self._socket.getsockname()[1]
-        return port
-
-    @property
     def url(self) -> str:
         """Return where the NOC page is."""
-        host: str = self._socket.getsockname()[0]
         scheme = "https" if self._endpoints.config.context else "http"
-        return f"{scheme}://[{host}]:{self.port}/" if ":" in host else f"{scheme}://{host}:{self.port}/"
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"{scheme}://{host}:{self.port}/"
 
     async def start(self) -> None:
         """Begin to answer."""
@@ -224,11 +221,15 @@ async def _bound(host: str, port: int, listen_address: str) -> tuple[socket.sock
             address, family=family, backlog=BACKLOG, dualstack_ipv6=not host and family == socket.AF_INET6
         )
     except OSError as error:
-        remedy = {
+        remedies = {
             errno.EADDRINUSE: "another program listens there: end it, or choose another port with --web.listen-address",
             errno.EADDRNOTAVAIL: "this machine does not have that address: give one of its own, or :PORT for all",
             errno.EACCES: "this user may not: choose a port from 1024 on",
-        }.get(error.errno or 0, "give an address and port of this machine with --web.listen-address")
-        raise WebError(f"cannot listen on {listen_address}: {error.strerror}: {remedy}") from error
+        }
+        if remedy := remedies.get(error.errno or 0):
+            why = os.strerror(error.errno or 0)  # Python's own text repeats the address
+        else:
+            why, remedy = str(error.strerror), "give an address and port of this machine with --web.listen-address"
+        raise WebError(f"cannot listen on {listen_address}: {why}: {remedy}") from error
     listening.setblocking(False)
     return listening, ip_address(listening.getsockname()[0].partition("%")[0]).is_loopback

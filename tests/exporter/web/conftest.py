@@ -83,6 +83,12 @@ def inventory(*servers: Server) -> Config:
 
 
 @pytest.fixture
+def servers() -> Callable[[list[str]], Config]:
+    """Return a configuration of servers with these names, four checks each."""
+    return lambda names: inventory(*(server(name, "ssh", "https", "smtp", "imap") for name in names))
+
+
+@pytest.fixture
 async def monitor(tmp_path: Path, controller: Controller) -> AsyncIterator[Monitor]:
     ledger = Ledger.open(tmp_path / "data", SystemClock())
     monitor = Monitor(tmp_path / "dserver.yml", ledger, SystemClock())

@@ -241,7 +241,7 @@ async def test_guessing_is_slow_bounded_in_memory_and_does_not_lock_out_who_is_k
         pauses.append(seconds)
         await release.wait()
 
-    monkeypatch.setattr(access.asyncio, "sleep", pause)
+    monkeypatch.setattr("exporter.web.access.asyncio.sleep", pause)
     guesses = [
         asyncio.create_task(passwords.match(users, "noc", f"guess {number}")) for number in range(access.WAITING)
     ]

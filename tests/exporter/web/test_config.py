@@ -166,3 +166,12 @@ def test_an_encrypted_key_is_refused_instead_of_asking_the_terminal(
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
     with pytest.raises(WebError, match="key_file: is encrypted"):
         read(tmp_path, f"tls_server_config: {{{PAIR}}}")
+
+
+def test_the_example_of_the_guide_lacks_only_its_files(tmp_path: Path) -> None:
+    guide = (Path(__file__).parents[3] / "docs" / "web.md").read_text(encoding="utf-8")
+    with pytest.raises(WebError) as refusal:
+        read(tmp_path, guide.partition("```yaml\n")[2].partition("```")[0])
+    sentences = str(refusal.value).splitlines()
+    assert len(sentences) == 2
+    assert all("cannot be read: No such file or directory" in sentence for sentence in sentences)

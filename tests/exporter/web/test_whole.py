@@ -1,0 +1,80 @@
+"""The server in front of a real monitor, with a real configuration file and a real service."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from exporter.clock import SystemClock
+from exporter.ledger import Ledger
+from exporter.monitor import Monitor
+from exporter.web import serve
+
+CONFIGURATION = """
+customers:
+  - {{id: c0001, name: 株式会社サンプル, managed: true, contacts: [{{name: 運用担当, email: ops@customer.example}}]}}
+servers:
+  - name: web01
+    customer: c0001
+    address: 127.0.0.1
+    services: [{{protocol: http, url: "http://shop.example:{port}/health"}}]
+"""
+
+
+@pytest.fixture
+async def service() -> AsyncIterator[int]:
+    """A web server on loopback; its port."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\nready\n")
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    yield server.sockets[0].getsockname()[1]
+    server.close()
+    await server.wait_closed()
+
+
+async def test_from_the_start_over_a_probe_to_a_reload(tmp_path: Path, service: int) -> None:
+    file = tmp_path / "dserver.yml"
+    file.write_text(CONFIGURATION.format(port=service))
+    ledger = Ledger.open(tmp_path / "data", SystemClock())
+    monitor = Monitor(file, ledger, SystemClock())
+    web = await serve(monitor, "127.0.0.1:0", None)
+    async with aiohttp.ClientSession(web.url) as session:
+
+        async def ask(path: str, method: str = "GET") -> tuple[int, str]:
+            async with session.request(method, path) as response:
+                return response.status, await response.text()
+
+        assert (await ask("/-/ready"))[0] == 503
+        await monitor.start()
+        assert (await ask("/-/ready"))[0] == 200
+        status, told = await ask("/probe?server=web01&check=http&debug=true")
+        assert status == 200
+        assert "200 OK" in told
+        assert "\nprobe_success 1.0\n" in told
+        status, text = await ask("/metrics?collect[]=exporter")
+        assert '\ndserver_server_info{customer_id="c0001",' in text
+        assert (await ask("/"))[0] == 200
+        status, text = await ask("/config")
+        assert "name: web01" in text
+        assert "ops@customer.example" not in text
+
+        file.write_text(CONFIGURATION.format(port=service).replace("web01", "web02"))
+        assert await ask("/-/reload", "POST") == (200, "The configuration was read again: 1 servers.\n")
+        assert (await ask("/probe?server=web01&check=http"))[0] == 404
+        assert "web02" in (await ask("/config"))[1]
+
+        file.write_text(CONFIGURATION.format(port=service).replace("customer: c0001", "customer: c0009"))
+        status, text = await ask("/-/reload", "POST")
+        assert status == 500
+        assert f"{file}:6: servers[0].customer: " in text
+        assert "\ndserver_exporter_config_last_reload_successful 0.0\n" in (await ask("/metrics"))[1]
+        assert "Attention: the last reload failed" in (await ask("/"))[1]
+    await monitor.stop()
+    await web.stop()
+    ledger.close()

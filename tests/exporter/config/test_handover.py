@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from exporter.config import ConfigError, child, load, load_in_child
-from exporter.config.handover import PIECE
+from exporter.config.handover import GROUP, PIECE
 
 CUSTOMER = "customers: [{id: c0001, name: A, managed: true, contacts: [{name: a, email: a@customer.example}]}]\n"
 
@@ -19,17 +19,21 @@ CUSTOMER = "customers: [{id: c0001, name: A, managed: true, contacts: [{name: a,
 Shell = Callable[[str], None]
 
 
+def write(file: Path, count: int) -> Path:
+    """Write a configuration of so many servers."""
+    servers = "".join(
+        f"  - {{name: s{number}, customer: c0001, address: s{number}.example, rack: A-{number // 40}, "
+        "services: [ssh, {protocol: ssh, name: second, port: 2222}]}\n"
+        for number in range(count)
+    )
+    file.write_text(f"{CUSTOMER}global: {{outage_notice_after: 5m}}\nservers:\n{servers}")
+    return file
+
+
 @pytest.fixture
 def fleet(tmp_path: Path) -> Path:
     """Four frames of servers."""
-    servers = "".join(
-        f"  - {{name: s{number}, customer: c0001, address: 192.0.2.{number}, rack: A-{number // 40}, "
-        "services: [ssh, {protocol: ssh, name: second, port: 2222}]}\n"
-        for number in range(1, 4 * PIECE)
-    )
-    file = tmp_path / "dserver.yml"
-    file.write_text(f"{CUSTOMER}global: {{outage_notice_after: 5m}}\nservers:\n{servers}")
-    return file
+    return write(tmp_path / "dserver.yml", 4 * PIECE - 1)
 
 
 @pytest.fixture
@@ -62,6 +66,11 @@ async def test_what_checks_share_stays_shared_across_frames(fleet: Path) -> None
     assert len({id(check.timing) for check in checks}) == 1
     assert len({id(check.options) for check in checks}) == 2
     assert len({id(check.name) for check in checks}) == 2
+
+
+async def test_more_servers_than_share_a_pickler_arrive_whole(tmp_path: Path, rules: Path) -> None:
+    file = write(tmp_path / "dserver.yml", (GROUP + 2) * PIECE)
+    assert await load_in_child(file, rules=rules) == load(file, rules=rules)
 
 
 async def test_the_loop_turns_between_the_frames(fleet: Path) -> None:

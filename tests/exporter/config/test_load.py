@@ -151,6 +151,20 @@ def test_equal_entries_share_their_options_timing_and_texts(config_of: Load) -> 
     assert one[1].timing is not one[0].timing
 
 
+def test_a_hundred_equal_entries_are_validated_once(config_of: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    validated = []
+    validate = schema.ServiceSection.model_validate
+
+    def count(raw: object, **said: Any) -> schema.ServiceSection:
+        validated.append(raw)
+        return validate(raw, **said)
+
+    monkeypatch.setattr(schema.ServiceSection, "model_validate", count)
+    entry = "{name: s%d, customer: c0001, address: 192.0.2.1, services: [ssh, {protocol: ssh, name: b}]}"
+    config_of("servers: [" + ", ".join(entry % number for number in range(100)) + "]\n")
+    assert validated == [{"protocol": "ssh"}, {"protocol": "ssh", "name": "b"}]
+
+
 def test_two_sources_of_a_kind_are_numbered(config_of: Load) -> None:
     config, _ = config_of(
         f"""{WEB01}    lamps:

@@ -105,8 +105,8 @@ class SimSensor:
         )
         return record(record_id, 1, body + name_field(self.name))
 
-    def commands(self, record_id: int) -> list[str]:
-        """Return the simulator's commands that add the sensor and its record."""
+    def commands(self, record_id: int, store: str = f"main_sdr_add 0x{BMC:02x}") -> list[str]:
+        """Return the simulator's commands that add the sensor, and its record to a store."""
         where = f"0x{self.owner:02x} {self.lun} {self.number}"
         lines = [f"sensor_add {where} {self.type} {self.event_type}"]
         if self.event_type == THRESHOLD:
@@ -120,7 +120,7 @@ class SimSensor:
         bits = "1" * 15 if self.event_type == THRESHOLD else f"{self.mask:015b}"
         scanning = "scanning" if self.scanning else "no-scanning"
         lines.append(f"sensor_set_event_support {where} enable {scanning} per-state {bits} {bits} {bits} {bits}")
-        return [*lines, f"main_sdr_add 0x{BMC:02x} {shell_bytes(self.record(record_id))}"]
+        return [*lines, f"{store} {shell_bytes(self.record(record_id))}"]
 
 
 def shell_bytes(data: bytes) -> str:
@@ -204,6 +204,8 @@ class IpmiSim:
     extra: tuple[str, ...] = ()
     """Further simulator commands, run at the start."""
     more_records: tuple[bytes, ...] = ()
+    device_records: bool = False
+    """Whether the BMC has device SDRs instead of a repository."""
     fru: bytes = b""
     port: int = 0
     _console_port: int = 0
@@ -304,15 +306,17 @@ set_working_mc 0x{BMC:02x}
 """
 
     def _commands(self) -> list[str]:
+        device_records, support = ("has-device-sdrs", 0x9D) if self.device_records else ("no-device-sdrs", 0x9F)
+        store = f"device_sdr_add 0x{BMC:02x} 0" if self.device_records else f"main_sdr_add 0x{BMC:02x}"
         lines = [
             f"mc_setbmc 0x{BMC:02x}",
-            f"mc_add 0x{BMC:02x} 0 no-device-sdrs 0x23 2 0x43 0x9f 0x{self.manufacturer:06x} 0x0100",
+            f"mc_add 0x{BMC:02x} 0 {device_records} 0x23 2 0x43 0x{support:02x} 0x{self.manufacturer:06x} 0x0100",
             f"sel_enable 0x{BMC:02x} 1000 0x0a",
         ]
         owners = {sensor.owner for sensor in self.sensors} - {BMC}
         lines += [f"mc_add 0x{owner:02x} 0 no-device-sdrs 0 1 0 0x01 0x000000 0x0001" for owner in sorted(owners)]
         for record_id, sensor in enumerate(self.sensors, start=1):
-            lines += sensor.commands(record_id)
+            lines += sensor.commands(record_id, store)
         lines += [f"main_sdr_add 0x{BMC:02x} {shell_bytes(body)}" for body in self.more_records]
         if self.fru:
             lines.append(f"mc_add_fru_data 0x{BMC:02x} 0 {len(self.fru)} data {shell_bytes(self.fru)}")

@@ -10,20 +10,19 @@ import ipaddress
 import socket
 
 from collectors.failures import CheckFailure, Misconfigured, NoAddress, TimedOut, Unauthorized, Unavailable
-from collectors.hardware.ipmi import identity, inventory, repository, verdicts
-from collectors.hardware.ipmi.sdr import BMC, Sensor, components
+from collectors.hardware.ipmi import identity, inventory, oem, repository, verdicts
+from collectors.hardware.ipmi.sdr import Sensor, components
 from collectors.hardware.ipmi.session import CIPHER_SUITES, Privilege, Rejected, Session, SessionLost, Transcript
-from collectors.reading import Hardware, HardwareReading, LampReading, SensorReading, Verdict
+from collectors.hardware.ipmi.survey import survey
+from collectors.reading import Hardware, HardwareReading, Verdict
 from collectors.registry import LampTarget, Options, Port, source
 from collectors.secret import Credential
 
 NETFN_CHASSIS, GET_CHASSIS_STATUS = 0x00, 0x01
-NETFN_SENSOR, GET_SENSOR_READING = 0x04, 0x2D
 NETFN_APPLICATION, GET_DEVICE_ID = 0x06, 0x01
 NETFN_STORAGE, GET_SEL_INFO = 0x0A, 0x40
 
 INSUFFICIENT_PRIVILEGE = 0xD4
-
 CLOSE_SHARE = 0.1
 """The part of the time that is kept for closing the session, at most CLOSE_WITHIN seconds."""
 CLOSE_WITHIN = 1.0
@@ -31,7 +30,7 @@ CLOSE_WITHIN = 1.0
 INVENTORY_AGE = 3_600.0
 """Seconds for which the inventory is believed: a failing lamp is re-read more often than a board is exchanged."""
 
-TAKEN_NAMES = (*verdicts.CHASSIS_LAMPS, verdicts.EVENT_LOG)
+TAKEN_NAMES = (*verdicts.CHASSIS_LAMPS, verdicts.EVENT_LOG, *oem.NAMES)
 
 
 class IpmiOptions(Options):
@@ -131,22 +130,25 @@ class Ipmi:
             chassis = await ask(session, "chassis status", NETFN_CHASSIS, GET_CHASSIS_STATUS, length=3, vital=True)
             log_info = await ask(session, "event log", NETFN_STORAGE, GET_SEL_INFO, length=14)
             no_sensors = await self._refresh(session, device, device_data)
-            survey = await self._survey(session, device.manufacturer)
+            session.step = "sensors"
+            found = await survey(session, self._components, device.manufacturer)
+            session.step = "vendor lamps"
+            vendor = await oem.read(session, device.manufacturer)
             await self._take_inventory(session)
-        lamps = list(survey.lamps())
-        locate, logs = survey.locate, []
+        lamps = [*found.lamps(), *vendor.lamps]
+        locate, logs = found.locate if vendor.locate is None else vendor.locate, []
         if chassis:
-            lamps += verdicts.chassis_lamps(chassis, proven=survey.readable)
+            lamps += verdicts.chassis_lamps(chassis, proven=found.readable)
             locate = verdicts.chassis_locate(chassis) if locate is None else locate
         if no_sensors and not any(lamp.verdict == Verdict.CRITICAL for lamp in lamps):
             raise Unavailable("sdr", no_sensors)
         if log_info:
-            log_lamp, log = verdicts.event_log(log_info, proven=survey.readable)
+            log_lamp, log = verdicts.event_log(log_info, proven=found.readable)
             lamps.append(log_lamp)
             logs.append(log)
         return HardwareReading(
             lamps=tuple(lamps),
-            sensors=tuple(survey.values),
+            sensors=tuple(found.values),
             logs=tuple(logs),
             hardware=Hardware(
                 manufacturer=device.maker or self._product.manufacturer,
@@ -176,22 +178,6 @@ class Ipmi:
             self._components = components(self._records.sensors.values(), TAKEN_NAMES)
         return "" if self._components else "none of the BMC's sensor data records describes a sensor"
 
-    async def _survey(self, session: Session, manufacturer: int) -> "Survey":
-        """Read every sensor."""
-        session.step = "sensors"
-        survey = Survey(manufacturer)
-        for component, sensor in self._components:
-            if sensor.owner != BMC or sensor.channel:
-                survey.miss(component, sensor, f"on controller {sensor.owner:02x}h, channel {sensor.channel}")
-                continue
-            try:
-                data = await session.request(NETFN_SENSOR, GET_SENSOR_READING, bytes([sensor.number]), lun=sensor.lun)
-            except Rejected as refusal:
-                survey.miss(component, sensor, str(refusal))
-            else:
-                survey.take(component, sensor, data)
-        return survey
-
     async def _take_inventory(self, session: Session) -> None:
         """Read model and serial number where they are not known or too old. A BMC may have none."""
         now = asyncio.get_running_loop().time()
@@ -213,40 +199,3 @@ async def ask(session: Session, step: str, netfn: int, command: int, *, length: 
             raise PrivilegeTooLow from refusal
         return b""
     return answer if len(answer) >= length else b""
-
-
-class Survey:
-    """What the sensors said. ``readable`` tells whether any of them said anything."""
-
-    def __init__(self, manufacturer: int) -> None:
-        self.values: list[SensorReading] = []
-        self.locate: bool | None = None
-        self.readable = False
-        self._manufacturer = manufacturer
-        self._judged: list[tuple[Sensor, LampReading]] = []
-
-    def take(self, component: str, sensor: Sensor, data: bytes) -> None:
-        """Add the answer of Get Sensor Reading."""
-        self._judge(component, sensor, data, f"reading={data.hex(' ')}")
-        if verdicts.is_hp_locate(sensor, self._manufacturer):
-            self.locate = verdicts.hp_locate(data)
-        if not verdicts.is_readable(data):
-            return
-        self.readable = True
-        if sensor.conversion is not None:
-            value = sensor.conversion.value(data[0])
-            if value is not None:
-                self.values.append(SensorReading(sensor.conversion.quantity, component, value))
-
-    def miss(self, component: str, sensor: Sensor, why: str) -> None:
-        """Add a sensor that gave no reading."""
-        self._judge(component, sensor, b"", why)
-
-    def lamps(self) -> tuple[LampReading, ...]:
-        """Return the sensors' lamps."""
-        return verdicts.without_empty_places(self._judged)
-
-    def _judge(self, component: str, sensor: Sensor, data: bytes, evidence: str) -> None:
-        lamp = verdicts.judge(sensor, component, data, evidence, self._manufacturer)
-        if lamp is not None:
-            self._judged.append((sensor, lamp))

@@ -35,6 +35,9 @@ LINEARISATION: dict[int, Callable[[float], float]] = {
     11: math.cbrt,
 }
 
+NON_LINEAR = range(0x70, 0x80)
+"""Sensors whose factors depend on the reading: Get Sensor Reading Factors has them (section 35.5)."""
+
 PERCENT = -1
 QUANTITIES: dict[int, tuple[Quantity, Callable[[float], float]]] = {
     1: (Quantity.TEMPERATURE, lambda celsius: celsius),
@@ -59,10 +62,10 @@ class Conversion:
     unit: int
     data_format: int
     linearisation: int
-    slope: int
-    offset: int
-    offset_exponent: int
-    exponent: int
+    slope: int = 1
+    offset: int = 0
+    offset_exponent: int = 0
+    exponent: int = 0
 
     def value(self, raw: int) -> float | None:
         """Return the value in the quantity's unit, None where the formula has none."""
@@ -75,12 +78,27 @@ class Conversion:
         scaled += self.offset * 10 ** (self.offset_exponent + self.exponent - lowest)
         value = scaled / 10**-lowest if lowest < 0 else float(scaled * 10**lowest)
         try:
-            if self.linearisation:
+            if self.linearisation in LINEARISATION:
                 value = LINEARISATION[self.linearisation](value)
         except (ValueError, ZeroDivisionError, OverflowError):
             return None
         value = QUANTITIES[self.unit][1](value)
         return value if math.isfinite(value) else None
+
+    @property
+    def needs_factors(self) -> bool:
+        """Whether the record's factors hold for no reading."""
+        return self.linearisation in NON_LINEAR
+
+    def with_factors(self, data: bytes) -> "Conversion":
+        """Return the conversion with other factors: the six bytes of a record, or of Get Sensor Reading Factors."""
+        return replace(
+            self,
+            slope=signed(data[0] | (data[1] & 0xC0) << 2, 10),
+            offset=signed(data[2] | (data[3] & 0xC0) << 2, 10),
+            offset_exponent=signed(data[5] & 0x0F, 4),
+            exponent=signed(data[5] >> 4, 4),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,18 +173,9 @@ def conversion(record: bytes, units: int, base_unit: int, sensor_type: int) -> C
     if len(record) < 30 or data_format == 3 or modified or unit not in QUANTITIES:
         return None
     linearisation = record[23] & 0x7F
-    if linearisation and linearisation not in LINEARISATION:
+    if linearisation and linearisation not in LINEARISATION and linearisation not in NON_LINEAR:
         return None
-    return Conversion(
-        quantity=QUANTITIES[unit][0],
-        unit=unit,
-        data_format=data_format,
-        linearisation=linearisation,
-        slope=signed(record[24] | (record[25] & 0xC0) << 2, 10),
-        offset=signed(record[26] | (record[27] & 0xC0) << 2, 10),
-        offset_exponent=signed(record[29] & 0x0F, 4),
-        exponent=signed(record[29] >> 4, 4),
-    )
+    return Conversion(QUANTITIES[unit][0], unit, data_format, linearisation).with_factors(record[24:30])
 
 
 def shared(sensor: Sensor, sharing: int, modifiers: int) -> tuple[Sensor, ...]:

@@ -56,6 +56,7 @@ BLOCK = rmcpplus.AES_BLOCK_SIZE
 PAD = bytes(range(1, BLOCK))
 
 NETFN_APPLICATION = 0x06
+SEND_MESSAGE, TRACK_REQUEST = 0x34, 0x40
 SET_SESSION_PRIVILEGE_LEVEL = 0x3B
 CLOSE_SESSION = 0x3C
 
@@ -104,6 +105,14 @@ class Rejected(Exception):  # noqa: N818 - a completion code is an answer, not a
 
 class SessionLost(TimedOut):
     """The BMC fell silent inside an established session: it restarted, dropped the session, or is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The way to a satellite controller: the BMC's channel and the controller's slave address on it."""
+
+    channel: int
+    address: int
 
 
 class SuiteRefused(Exception):  # noqa: N818 - the next cipher suite is tried
@@ -347,9 +356,16 @@ class Session(asyncio.DatagramProtocol):
     # --- requests ----------------------------------------------------------------------------------------------------
 
     async def request(
-        self, netfn: int, command: int, data: bytes = b"", *, lun: int = 0, waits: Sequence[float] | None = None
+        self,
+        netfn: int,
+        command: int,
+        data: bytes = b"",
+        *,
+        lun: int = 0,
+        route: Route | None = None,
+        waits: Sequence[float] | None = None,
     ) -> bytes:
-        """Send one command and return the data after its completion code.
+        """Send one command, to a satellite controller where a ``route`` is given, and return what follows its code.
 
         Raises Rejected for a completion code other than 00h (after having asked again where the BMC was busy),
         SessionLost where it does not answer, TimedOut at the deadline.
@@ -357,7 +373,7 @@ class Session(asyncio.DatagramProtocol):
         waits = waits or self._waits
         answer = b""
         for pause in waits:
-            answer = await self._command(netfn, command, data, lun, waits)
+            answer = await self._command(netfn, command, data, lun, route, waits)
             if answer[0] not in BUSY:
                 break
             await asyncio.sleep(min(pause / 4, max(0.0, self._deadline - self._loop.time())))
@@ -366,13 +382,20 @@ class Session(asyncio.DatagramProtocol):
             raise Rejected(answer[0])
         return answer[1:]
 
-    async def _command(self, netfn: int, command: int, data: bytes, lun: int, waits: Sequence[float]) -> bytes:
+    async def _command(
+        self, netfn: int, command: int, data: bytes, lun: int, route: Route | None, waits: Sequence[float]
+    ) -> bytes:
         """Send one IPMI message (section 13.8) and return its completion code and data."""
         self._request_sequence = sequence = (self._request_sequence + 1) & 0x3F
-        head = bytes([BMC_ADDRESS, netfn << 2 | lun])
-        body = bytes([CONSOLE_ADDRESS, sequence << 2, command]) + data
-        message = head + checksum(head) + body + checksum(body)
         expected = (netfn + 1, sequence, command)
+        forwarded = (NETFN_APPLICATION + 1, sequence, SEND_MESSAGE) if route else None
+        if route is None:
+            message = ipmi_message(BMC_ADDRESS, netfn << 2 | lun, CONSOLE_ADDRESS, sequence, command, data)
+        else:
+            # The BMC tracks the request and puts its own address in place of ours (section 6.13.3).
+            inner = ipmi_message(route.address, netfn << 2 | lun, BMC_ADDRESS, sequence, command, data)
+            outer = bytes([TRACK_REQUEST | route.channel]) + inner
+            message = ipmi_message(BMC_ADDRESS, NETFN_APPLICATION << 2, CONSOLE_ADDRESS, sequence, SEND_MESSAGE, outer)
 
         def pack() -> bytes:
             # Every transmission has its own session sequence number (section 6.12.12); 0 is for session-less packets.
@@ -388,9 +411,13 @@ class Session(asyncio.DatagramProtocol):
             if kind != rmcpplus.PAYLOAD_TYPE_IPMI or session != self._console_id or not self._fresh(number):
                 return None
             # The integrity code has vouched for the bytes; some BMCs get the inner checksums wrong.
-            if len(payload) < 8 or (payload[1] >> 2, payload[4] >> 2, payload[5]) != expected:
-                return None
-            return payload[6:-1]
+            found = (payload[1] >> 2, payload[4] >> 2, payload[5]) if len(payload) >= 8 else None
+            if found == forwarded and payload[6] == 0 and len(payload) >= 16:
+                payload = payload[7:-1]  # the satellite's answer inside the BMC's; others send it on its own
+                found = (payload[1] >> 2, payload[4] >> 2, payload[5])
+            if found == expected or (found == forwarded and payload[6]):
+                return payload[6:-1]
+            return None
 
         answer: bytes = await self._exchange(pack, accept, waits)
         return answer
@@ -518,6 +545,13 @@ class Keys:
         if pad >= BLOCK or plain[-1 - pad : -1] != PAD[:pad]:
             raise DecodingError("a payload encrypted with another key")
         return plain[: -1 - pad]
+
+
+def ipmi_message(to: int, netfn_lun: int, sender: int, sequence: int, command: int, data: bytes) -> bytes:
+    """Return a request (section 13.8, figure 13-4)."""
+    head = bytes([to, netfn_lun])
+    body = bytes([sender, sequence << 2, command]) + data
+    return head + checksum(head) + body + checksum(body)
 
 
 def checksum(data: bytes) -> bytes:

@@ -6,13 +6,17 @@ import struct
 from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyipmi.interfaces import rmcpplus  # type: ignore[import-untyped]  # has no py.typed
 
 from collectors.failures import NoAddress, TimedOut, Unauthorized, Unavailable, UnexpectedReply
 from collectors.hardware.ipmi import Ipmi, IpmiOptions, session
 from collectors.hardware.ipmi.repository import MAX_RECORDS
-from collectors.reading import HardwareReading, Verdict
+from collectors.reading import HardwareReading, Lamp, Verdict
 from collectors.registry import LampTarget
 from tests.peers import scripted_bmc
+from tests.peers.ipmi_sim import SimSensor
 from tests.peers.scripted_bmc import (
     CANCELLED,
     CLOSE_SESSION,
@@ -400,6 +404,71 @@ async def test_a_bmc_without_a_stamp_has_its_records_read_every_time(bmc: Script
     assert "GPU Temp" in {lamp.component for lamp in (await read(bmc, reader)).lamps}
 
 
+# --- vendors ---
+
+FUJITSU_LAMPS = (0x2E, 0xF5)
+
+
+@pytest.mark.parametrize(
+    ("state", "global_error", "self_service"),
+    [
+        (0, Verdict.NORMAL, Verdict.NORMAL),
+        (1, Verdict.WARNING, Verdict.NORMAL),
+        (2, Verdict.CRITICAL, Verdict.NORMAL),
+        (3, Verdict.NORMAL, Verdict.WARNING),
+        (8, Verdict.CRITICAL, Verdict.CRITICAL),
+        (9, Verdict.UNKNOWN, Verdict.UNKNOWN),
+    ],
+)
+async def test_fujitsus_error_lamps_are_read(
+    bmc: ScriptedBmc, read: Read, state: int, global_error: Verdict, self_service: Verdict
+) -> None:
+    answers = {bytes.fromhex("80 28 00 b3"): bytes([state]), bytes.fromhex("80 28 00 b1"): b"\x01"}
+    bmc.answers[GET_DEVICE_ID] = OK + bytes.fromhex("20 01 02 43 02 9f 80 28 00 00 01")
+    bmc.answers[FUJITSU_LAMPS] = lambda data: OK + data[:3] + answers[data]
+    reading = await read(bmc)
+    verdicts = {lamp.component: lamp.verdict for lamp in reading.lamps}
+    assert verdicts["Global error lamp"] == global_error
+    assert verdicts["Customer self service lamp"] == self_service
+    assert reading.locate is True
+
+
+async def test_vendor_commands_go_to_their_vendor_only(bmc: ScriptedBmc, read: Read) -> None:
+    await read(bmc)
+    assert bmc.count(FUJITSU_LAMPS) == 0
+
+
+async def test_a_fujitsu_without_lamp_commands_is_read_all_the_same(bmc: ScriptedBmc, read: Read) -> None:
+    bmc.answers[GET_DEVICE_ID] = OK + bytes.fromhex("20 01 02 43 02 9f 80 28 00 00 01")
+    reading = await read(bmc)
+    assert reading.locate is False
+    assert len(reading.lamps) == 30
+
+
+async def test_hps_light_sensors_are_locate_and_system_lamp(bmc: ScriptedBmc, read: Read) -> None:
+    bmc.answers[GET_DEVICE_ID] = OK + bytes.fromhex("20 01 02 43 02 9f 0b 00 00 00 20")
+    for number, (name, event_type) in enumerate((("UID Light", 0x70), ("Sys. Health LED", 0x71)), start=90):
+        light = SimSensor(number, name, 0xC0, event_type, readable=(0, 1, 2))
+        bmc.records.append(light.record(number))
+        bmc.readings[number] = bytes.fromhex("00 c0 04 00")
+    reading = await read(bmc)
+    lamps = {lamp.component: lamp for lamp in reading.lamps}
+    assert "UID Light" not in lamps
+    assert reading.locate is True
+    assert (lamps["Sys. Health LED"].lamp, lamps["Sys. Health LED"].verdict) == (Lamp.SYSTEM, Verdict.CRITICAL)
+
+
+async def test_a_non_linear_sensor_is_converted_by_the_factors_of_its_reading(bmc: ScriptedBmc, read: Read) -> None:
+    sensor = SimSensor(90, "Crooked", 0x02, unit=4, m=1, linearisation=0x70, limits=())
+    bmc.records.append(sensor.record(90))
+    bmc.readings[90] = bytes.fromhex("64 c0 00 00")
+    bmc.answers[0x04, 0x23] = lambda data: OK + bytes([0, data[1] // 2, 0, 0, 0, 0, 0xF0])
+    reading = await read(bmc)
+    assert ("Crooked", 500.0) in {(value.sensor, value.value) for value in reading.sensors}
+    bmc.answers[0x04, 0x23] = INVALID_COMMAND
+    assert "Crooked" not in {value.sensor for value in (await read(bmc)).sensors}
+
+
 # --- commands that fail ---
 
 
@@ -485,3 +554,46 @@ async def test_ipv6_works(target: LampTarget) -> None:
             assert (await reader.read(target, asyncio.get_running_loop().time() + 20)).power is True
     except OSError:
         pytest.skip("this host has no IPv6 loopback address")
+
+
+# --- any bytes at all ---
+
+
+@given(data=st.binary(max_size=120), header=st.booleans())
+async def test_any_packet_is_dropped_unless_it_is_the_awaited_answer(data: bytes, header: bool) -> None:
+    talk = session.Session("127.0.0.1", 623, 1e12, session.Transcript())
+    talk._waiting = waiting = asyncio.get_running_loop().create_future()
+    talk._accept = lambda unwrapped: unwrapped
+    for keys in (None, session.Keys(rmcpplus.CIPHER_SUITES[3], b"k" * 20)):
+        talk._keys = keys
+        talk.datagram_received((scripted_bmc.RMCP if header else b"") + data, ("127.0.0.1", 623))
+        assert keys is None or not waiting.done()
+
+
+@given(at=st.integers(0, 200), bit=st.integers(0, 7), cut=st.integers(0, 40), suite=st.sampled_from([3, 17]))
+async def test_no_changed_bit_and_no_missing_byte_is_believed(at: int, bit: int, cut: int, suite: int) -> None:
+    talk = session.Session("127.0.0.1", 623, 1e12, session.Transcript())
+    talk._keys = session.Keys(rmcpplus.CIPHER_SUITES[suite], b"k" * 20)
+    talk._waiting = waiting = asyncio.get_running_loop().create_future()
+    talk._accept = lambda unwrapped: unwrapped[3]
+    packet = bytearray(session.RMCP_HEADER + rmcpplus.pack_rmcpplus(0, b"an answer", 1, 1, talk._keys))
+    signed = range(4, len(packet))
+    packet[signed[at % len(signed)]] ^= 1 << bit
+    talk.datagram_received(bytes(packet), ("127.0.0.1", 623))
+    packet[signed[at % len(signed)]] ^= 1 << bit
+    talk.datagram_received(bytes(packet[: len(packet) - 1 - cut]), ("127.0.0.1", 623))
+    assert not waiting.done()
+    assert talk.dropped == 2
+    talk.datagram_received(bytes(packet), ("127.0.0.1", 623))
+    assert waiting.result() == b"an answer"
+
+
+@settings(max_examples=200)
+@given(st.lists(st.integers(1, 200), max_size=60))
+async def test_no_session_sequence_number_is_taken_twice(numbers: list[int]) -> None:
+    talk = session.Session("127.0.0.1", 623, 1e12, session.Transcript())
+    taken = [number for number in numbers if talk._fresh(number)]
+    assert len(set(taken)) == len(taken)
+    assert not numbers or max(numbers) in taken
+    assert talk._fresh(201)
+    assert talk._fresh(200) is (200 not in taken)

@@ -138,6 +138,27 @@ async def test_a_closed_port_is_refused_at_once(read: Read) -> None:
     assert failure.value.step == "open session"
 
 
+async def test_a_satellite_controller_that_is_gone_costs_only_its_own_sensors(sim: Sim, read: Read) -> None:
+    lost = (temperature(1, "Riser Temp", 44, owner=RISER), temperature(2, "Riser Temp 2", 44, owner=RISER))
+    with sim(sensors=(*SENSORS, *lost)) as bmc:
+        bmc.command(f"mc_disable 0x{RISER:02x}")
+        reading = await read(bmc)
+    lamps = {lamp.component: lamp for lamp in reading.lamps}
+    assert lamps["Riser Temp"].verdict == Verdict.UNKNOWN
+    assert lamps["Riser Temp"].evidence == "completion code 83h"
+    assert lamps["Riser Temp 2"].evidence == "controller 72h does not answer"
+    assert lamps["CPU Temp"].verdict == Verdict.NORMAL
+
+
+async def test_records_of_a_bmc_without_a_repository_are_those_of_its_devices(sim: Sim, read: Read) -> None:
+    sensors = SENSORS[:3]
+    with sim(sensors=sensors, device_records=True) as bmc:
+        reading = await read(bmc)
+    assert reading.complete
+    assert {sensor.sensor for sensor in reading.sensors} == {"CPU Temp", "Ambient Temp", "Temp"}
+    assert any(line.startswith("04/21") for line in reading.transcript)
+
+
 def fru() -> bytes:
     """An inventory with a board and a product area."""
 
@@ -177,13 +198,19 @@ AGREEMENT = (
     SimSensor(66, "Fan Ratio", 0x04, raw=39, units_1=0x01, m=392, exponent=-3, limits=()),
     SimSensor(67, "Off Temp", TEMPERATURE, raw=39, unit=1, limits=(5, 3, 0, 80, 90, 100), scanning=False),
 )
+RISER = 0x72
+BRIDGED = (
+    *AGREEMENT,
+    temperature(1, "Riser Temp", 44, owner=RISER, entity=(11, 1)),
+    SimSensor(2, "Riser Drive", DRIVE, SPECIFIC, states=(0, 1), readable=(0, 1), owner=RISER, entity=(4, 9)),
+)
 UNITS = {"C": 1.0, "RPM": 1.0, "V": 1.0, "A": 1.0, "W": 1.0, "%": 0.01}
 
 
 async def test_every_sensor_agrees_with_freeipmi_on_the_same_bmc(
     sim: Sim, read: Read, freeipmi: str, tmp_path: Path
 ) -> None:
-    with sim(sensors=AGREEMENT) as bmc:
+    with sim(sensors=BRIDGED) as bmc:
         bmc.set_states("Drive 1", 0, 1)
         bmc.set_states("CPU1 Status", 7, 0)
         bmc.set_raw("CPU Temp", 95)
@@ -192,9 +219,9 @@ async def test_every_sensor_agrees_with_freeipmi_on_the_same_bmc(
         rows = ipmi_sensors(freeipmi, bmc, tmp_path)
     ours = verdicts(reading)
     values = {sensor.sensor: sensor for sensor in reading.sensors}
-    assert len(rows) == len(AGREEMENT)
+    assert len(rows) == len(BRIDGED)
     repeated = {"Temp"}
-    for row, sensor in zip(rows, AGREEMENT, strict=True):
+    for row, sensor in zip(rows, BRIDGED, strict=True):
         name = sensor.name
         assert row["Name"] == name
         component = f"{name} ({sensor.entity[0]}.{sensor.entity[1]})" if name in repeated else name
@@ -222,7 +249,7 @@ def ipmi_sensors(program: str, bmc: IpmiSim, folder: Path) -> list[dict[str, str
             *(f"--username={bmc.username}", f"--password={bmc.password}"),
             *("--privilege-level=USER", "--cipher-suite-id=3", "--workaround-flags=opensesspriv"),
             *(f"--sdr-cache-directory={folder}", "--quiet-cache"),
-            *("--comma-separated-output", "--output-sensor-state"),
+            *("--comma-separated-output", "--output-sensor-state", "--bridge-sensors"),
         ],
         capture_output=True,
         text=True,

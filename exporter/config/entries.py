@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path as File
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ValidationError
 
@@ -15,7 +14,7 @@ from exporter.config import durations
 from exporter.config.problems import Path, nearest
 from exporter.config.schema import PLANNED_SOURCES, Family, LampSection, ServiceSection
 from exporter.config.sentences import sentences
-from exporter.config.values import URL_PASSWORD, host, is_ip
+from exporter.config.values import URL_PASSWORD, host
 from exporter.inventory import CredentialEntry, Timing
 
 Mistakes = tuple[tuple[Path, str], ...]
@@ -96,7 +95,7 @@ class Entries:
         timing = replace(self._timing, **own)
         if own:
             mistakes += _of_its_own(timing, own)
-        needs_name = kind is not None and options is not None and kind.tls(options) and not _names_itself(options)
+        needs_name = kind is not None and options is not None and kind.tls(options)
         return Service(
             tuple(mistakes),
             section.name or section.protocol,
@@ -235,12 +234,6 @@ def _address(raw: Mapping[str, Any]) -> Mistakes:
     except ValueError as error:
         return ((("address",), str(error)),)
     return ()
-
-
-def _names_itself(options: Options) -> bool:
-    """Tell whether the options say the name that the certificate has to carry."""
-    name = getattr(options, "host", "") or urlsplit(getattr(options, "url", "")).hostname or ""
-    return bool(getattr(options, "server_name", "")) or bool(name and not is_ip(name))
 
 
 def files(options: BaseModel) -> Iterator[tuple[Path, File]]:

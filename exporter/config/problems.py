@@ -1,5 +1,6 @@
 """What is wrong with a configuration: every mistake at once, each with its place and its remedy."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -9,8 +10,8 @@ Severity = Literal["error", "warning"]
 Path = tuple[str | int, ...]
 """Where a value is: keys and list positions from the top of its file."""
 
-MOST = 10_000
-"""Problems that are kept: a file of a hundred thousand identical mistakes is told by its first ten thousand."""
+MOST = 1_000
+"""Errors and warnings, each, that are kept: a mistake made on ten thousand servers is told by its first thousand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class Findings:
 
     def __init__(self) -> None:
         self._findings: list[Finding] = []
-        self._left_out = 0
+        self._count: Counter[Severity] = Counter()
 
     def add(
         self,
@@ -74,10 +75,8 @@ class Findings:
         see: tuple[str, Path] | None = None,
     ) -> None:
         """Remember one finding."""
-        if len(self._findings) >= MOST and severity == "warning":
-            return
-        if len(self._findings) >= 2 * MOST:
-            self._left_out += 1
+        self._count[severity] += 1
+        if self._count[severity] > MOST:
             return
         other = Finding(*see, "", severity) if see else None
         self._findings.append(Finding(file, path, message, severity, line, other))
@@ -106,8 +105,9 @@ class Findings:
                 message += f" (the other is {finding.see.file}:{line(finding.see)})"
             found[Problem(finding.severity, finding.file, line(finding), dotted(finding.path), message)] = None
         problems = sorted(found, key=lambda problem: (problem.severity, order[problem.file], problem.line))
-        if self._left_out:
-            problems.append(Problem("error", problems[0].file, 0, "", f"{self._left_out} more errors are not listed"))
+        for severity, count in sorted(self._count.items()):
+            if count > MOST:
+                problems.append(Problem(severity, problems[0].file, 0, "", f"{count - MOST} more are not listed"))
         return tuple(problems)
 
 

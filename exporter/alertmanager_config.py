@@ -170,7 +170,7 @@ def _matcher(label: str, value: str) -> str:
     return f'{label}="{escaped}"'
 
 
-class _Dumper(yaml.SafeDumper):
+class _Dumper(yaml.CSafeDumper):
     """Writes mails as readable blocks, and everything in full: Alertmanager's reader may limit aliases."""
 
     def ignore_aliases(self, data: Any) -> bool:
@@ -178,7 +178,7 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
-def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+def _text(dumper: yaml.CSafeDumper, value: str) -> yaml.ScalarNode:
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
 
 

@@ -135,7 +135,8 @@ def decide(state: SourceState, read: LampRead, *, power_expected: bool) -> tuple
         after = _one_lamp(before, lamp, lamp.verdict, at)
         known[lamp.component] = after
         was = before.verdict if before else Verdict.UNKNOWN
-        if after.verdict is not was:
+        first_sight_of_a_sound_part = before is None and after.verdict <= Verdict.NORMAL
+        if after.verdict is not was and not first_sight_of_a_sound_part:
             events.append(LampEvent(at, lamp.component, was.name.lower(), after.verdict.name.lower(), lamp.evidence))
     for component, gone in state.lamps.items():
         if component not in known:

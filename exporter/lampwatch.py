@@ -229,6 +229,8 @@ class LampWatch:
                 log.warning("%s/%s: cannot be read: %s", *source.key, read.outcome)
             elif before.reason and not entry.state.reason:
                 log.info("%s/%s: can be read again", *source.key)
+            elif not before.last_run:
+                log.info("%s/%s: first read: %d lamps", *source.key, len(entry.state.lamps))
             for change in changes:
                 log.info("%s/%s: %s: %s -> %s", *source.key, change.subject, change.was, change.now)
             await self._ledger.save(

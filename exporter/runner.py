@@ -19,7 +19,7 @@ from exporter.exposition import Exposition
 from exporter.inventory import Check
 from exporter.ledger import Ledger, Record, check_event, check_row, forget_check
 from exporter.loopwatch import LoopWatch
-from exporter.outage import Attempt, CheckState, decide
+from exporter.outage import Attempt, CheckState, Phase, decide
 from exporter.rendering import check_lines
 from exporter.schedule import Entry, Schedule
 from exporter.secrets import Secrets
@@ -163,7 +163,11 @@ class Runner:
             if not self.schedule.holds(entry):
                 return
             for change in changes:
-                log.info("%s/%s: %s -> %s%s", *check.key, change.was, change.now, f": {failure}" if failure else "")
+                # a fleet that is well says so once, in the summary; what is news is what fails or was failing
+                level = logging.DEBUG if change.was is Phase.UNTRIED and failure is None else logging.INFO
+                log.log(
+                    level, "%s/%s: %s -> %s%s", *check.key, change.was, change.now, f": {failure}" if failure else ""
+                )
             if records:
                 await self._ledger.save(records)
             if not self.schedule.holds(entry):

@@ -132,6 +132,11 @@ def test_every_change_of_a_verdict_is_an_event_with_its_evidence() -> None:
     ]
 
 
+def test_the_first_sight_of_a_sound_part_is_no_event() -> None:
+    _, events = decide(SourceState(), LampRead(Moment(0, START), reading(drive(NORMAL)), 0.1), power_expected=True)
+    assert events == ()
+
+
 def test_another_serial_number_is_an_event() -> None:
     def board(serial: str) -> HardwareReading:
         return HardwareReading(hardware=Hardware("Example", "X1", serial, "1.0"))

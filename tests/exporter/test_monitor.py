@@ -1,0 +1,240 @@
+"""The whole path from a configuration file to metrics, with reloads and restarts, on services of the test's own."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from exporter.clock import SystemClock
+from exporter.config import ConfigError
+from exporter.families import Selection
+from exporter.ledger import Ledger
+from exporter.monitor import Monitor
+
+HEAD = """\
+global: {interval: 800ms, recheck_interval: 500ms, timeout: 400ms, outage_notice_after: 1s}
+customers:
+  - {id: c0001, name: 株式会社サンプル, managed: true, contacts: [{name: 運用担当, email: ops@customer.example}]}
+servers:
+"""
+
+
+class Greeting(asyncio.Protocol):
+    """Greets, and hangs up when it is greeted."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.write(b"SSH-2.0-greeter\r\n")
+
+    def data_received(self, _data: bytes) -> None:
+        self._transport.close()
+
+
+class Greeter:
+    """A server that greets as SSH does; it can be stopped and started again on its port."""
+
+    def __init__(self) -> None:
+        self.port = 0
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> "Greeter":
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(Greeting, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def stop(self) -> None:
+        if self._server:
+            self._server.close()
+            await self._server.wait_closed()
+            self._server = None
+
+
+class Site:
+    """A configuration file, a ledger folder, and the monitor that runs on them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / "dserver.yml"
+        self.storage = folder / "data"
+        self.monitor: Monitor
+        self._ledger: Ledger | None = None
+
+    def write(self, *servers: str) -> None:
+        self.file.write_text(HEAD + "".join(f"  - {server}\n" for server in servers), encoding="utf-8")
+
+    async def start(self) -> None:
+        self._ledger = Ledger.open(self.storage, SystemClock())
+        self.monitor = Monitor(self.file, self._ledger, SystemClock())
+        await self.monitor.start()
+
+    async def stop(self) -> None:
+        if self._ledger:
+            await self.monitor.stop()
+            self._ledger.close()
+            self._ledger = None
+
+    def lines(self, family: str, **labels: str) -> list[str]:
+        text = b"".join(self.monitor.exposition.chunks(list(Selection))).decode()
+        wanted = [f'{name}="{value}"' for name, value in labels.items()]
+        return [
+            line for line in text.splitlines() if line.startswith(family + "{") and all(each in line for each in wanted)
+        ]
+
+    def value(self, family: str, **labels: str) -> float | None:
+        found = self.lines(family, **labels)
+        assert len(found) <= 1
+        return float(found[0].rsplit(" ", 1)[1]) if found else None
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(20):
+            while not condition():  # noqa: ASYNC110 - the conditions are about what was published
+                await asyncio.sleep(0.01)
+
+
+def server(name: str, port: int, extra: str = "", check_name: str = "ssh") -> str:
+    check = f"{{protocol: ssh, name: {check_name}, port: {port}}}"
+    return f"{{name: {name}, customer: c0001, address: 127.0.0.1, services: [{check}]{extra}}}"
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    made = Site(tmp_path)
+    yield made
+    await made.stop()
+
+
+@pytest.fixture
+async def greeter() -> AsyncIterator[Greeter]:
+    made = await Greeter().start()
+    yield made
+    await made.stop()
+
+
+async def test_a_service_is_up_goes_down_with_a_reason_and_comes_back(site: Site, greeter: Greeter) -> None:
+    site.write(server("web01", greeter.port))
+    await site.start()
+    await site.until(lambda: site.value("dserver_service_up", check="ssh") == 1)
+    await greeter.stop()
+    await site.until(lambda: site.value("dserver_service_up", check="ssh") == 0)
+    assert site.value("dserver_service_failure_info", reason="refused", step="connect") == 1
+    await site.until(lambda: (site.value("dserver_service_outage_seconds", check="ssh") or 0) >= 1)
+    await greeter.start()
+    await site.until(lambda: site.value("dserver_service_up", check="ssh") == 1)
+    assert site.value("dserver_service_outage_seconds", check="ssh") == 0
+
+
+async def test_a_restart_keeps_down_since_and_the_evidence(site: Site, greeter: Greeter) -> None:
+    site.write(server("web01", greeter.port))
+    await site.start()
+    await site.until(lambda: site.value("dserver_service_up", check="ssh") == 1)
+    await greeter.stop()
+    await site.until(lambda: (site.value("dserver_service_outage_seconds", check="ssh") or 0) > 0.1)
+    since = site.value("dserver_service_down_since_timestamp_seconds", check="ssh")
+    confirmed = site.value("dserver_service_outage_seconds", check="ssh") or 0
+    await site.stop()
+    await site.start()
+    assert site.value("dserver_service_down_since_timestamp_seconds", check="ssh") == since
+    await site.until(lambda: (site.value("dserver_service_outage_seconds", check="ssh") or 0) > confirmed)
+    assert site.value("dserver_service_down_since_timestamp_seconds", check="ssh") == since
+
+
+async def test_a_reload_keeps_the_state_of_unchanged_checks_and_drops_the_series_of_removed_ones(
+    site: Site, greeter: Greeter
+) -> None:
+    site.write(server("web01", greeter.port), server("web02", greeter.port))
+    await site.start()
+    await site.until(lambda: len(site.lines("dserver_service_up")) == 2)
+    await greeter.stop()
+    await site.until(lambda: site.value("dserver_service_up", server="web01") == 0)
+    since = site.value("dserver_service_down_since_timestamp_seconds", server="web01")
+    site.write(server("web01", greeter.port, ", rack: A-03"), server("web03", greeter.port))
+    await site.monitor.reload()
+    assert site.value("dserver_service_down_since_timestamp_seconds", server="web01") == since
+    assert not site.lines("dserver_service_up", server="web02")
+    assert not site.lines("dserver_server_info", server="web02")
+    assert not site.lines("dserver_server_lamp_verdict", server="web02")
+    assert site.lines("dserver_server_info", server="web01", rack="A-03")
+    await site.until(lambda: site.value("dserver_service_up", server="web03") == 0)
+
+
+async def test_a_changed_option_keeps_the_state_and_a_changed_protocol_or_address_starts_anew(
+    site: Site, greeter: Greeter
+) -> None:
+    site.write(server("web01", greeter.port))
+    await site.start()
+    await site.until(lambda: site.value("dserver_service_up", check="ssh") == 1)
+    await greeter.stop()
+    await site.until(lambda: site.value("dserver_service_up", check="ssh") == 0)
+    since = site.value("dserver_service_down_since_timestamp_seconds", check="ssh")
+    site.write(server("web01", greeter.port, ", hostname: web01.example"))
+    await site.monitor.reload()
+    assert site.value("dserver_service_down_since_timestamp_seconds", check="ssh") == since
+    site.file.write_text(site.file.read_text().replace("127.0.0.1", "127.0.0.2"))
+    await site.monitor.reload()
+    assert site.value("dserver_service_down_since_timestamp_seconds", check="ssh") is None
+
+
+async def test_a_bad_file_keeps_the_old_configuration_and_says_so_in_log_answer_and_metrics(
+    site: Site, greeter: Greeter, caplog: pytest.LogCaptureFixture
+) -> None:
+    site.write(server("web01", greeter.port))
+    await site.start()
+    await site.until(lambda: site.value("dserver_service_up", check="ssh") == 1)
+    site.file.write_text(site.file.read_text() + "nonsense: 1\n")
+    with caplog.at_level(logging.ERROR, "monitor"), pytest.raises(ConfigError, match="nonsense"):
+        await site.monitor.reload()
+    assert "the old one stays in force" in caplog.text
+    assert "dserver_exporter_config_last_reload_successful 0.0" in site.monitor.telemetry.render().decode()
+    assert site.value("dserver_service_up", check="ssh") == 1
+    site.write(server("web01", greeter.port))
+    await site.monitor.reload()
+    assert "dserver_exporter_config_last_reload_successful 1.0" in site.monitor.telemetry.render().decode()
+
+
+async def test_what_is_no_longer_in_the_inventory_at_a_restart_is_forgotten(site: Site, greeter: Greeter) -> None:
+    site.write(server("web01", greeter.port), server("web02", greeter.port))
+    await site.start()
+    await site.until(lambda: len(site.lines("dserver_service_up")) == 2)
+    await site.stop()
+    site.write(server("web01", greeter.port))
+    await site.start()
+    assert set(site.monitor.ledger.check_states()) == {("web01", "ssh")}
+
+
+async def test_a_bad_configuration_at_the_start_is_refused_with_its_problems(site: Site) -> None:
+    site.write("{name: web01, customer: nobody, address: 127.0.0.1}")
+    with pytest.raises(ConfigError, match="is not the id of a customer"):
+        await site.start()
+
+
+async def test_a_server_without_lamp_sources_is_unknown_and_one_that_cannot_be_read_says_why(
+    site: Site, greeter: Greeter
+) -> None:
+    lamps = ", lamps: [{source: snmp, address: 127.0.0.1, version: 2c, credential: public}]"
+    site.write(server("web01", greeter.port), server("web02", greeter.port, lamps))
+    with site.file.open("a", encoding="utf-8") as file:
+        file.write("credentials: {public: {community_env: COMMUNITY}}\n")
+    await site.start()
+    await site.until(lambda: bool(site.lines("dserver_lamp_check_failure_info", server="web02")))
+    assert site.value("dserver_server_lamp_verdict", server="web01") == -1
+    assert site.value("dserver_server_lamp_verdict", server="web02") == -1
+    assert site.value("dserver_lamp_check_success", server="web02", source="snmp") == 0
+
+
+async def test_a_maintenance_window_is_published_when_it_begins_and_ends(
+    site: Site, greeter: Greeter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exporter.monitor.MAINTENANCE_PERIOD", 0.02)
+    site.write(server("web01", greeter.port))
+    with site.file.open("a", encoding="utf-8") as file:
+        window = "from: 2020-01-01T00:00+09:00, to: 2099-01-01T00:00+09:00"
+        file.write(f"maintenance: [{{server: web01, {window}, reason: memory}}]\n")
+    await site.start()
+    assert site.value("dserver_server_maintenance", server="web01") == 1
+    later = SystemClock().now().wall + 100 * 366 * 86_400_000
+    now = site.monitor.clock.now()
+    monkeypatch.setattr(site.monitor.clock, "now", lambda: type(now)(now.monotonic, later))
+    await site.until(lambda: site.value("dserver_server_maintenance", server="web01") == 0)

@@ -13,6 +13,7 @@ import yaml
 from collectors.failures import CheckFailure
 from collectors.reading import Lamp, Verdict
 from exporter.alertmanager_config import AlertmanagerConfigError, alertmanager_config
+from exporter.config import load
 from exporter.inventory import Config, Contact, CredentialEntry, Customer, Mail, Noc, Provider, SecretSource
 from exporter.words import LAMPS, REASONS, VERDICTS
 from tests.peers.alertmanager import Alertmanager
@@ -74,6 +75,11 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_alertmanager_accepts_it_whatever_the_names_are(peer: Callable[[str], str], printed: Path) -> None:
     done = subprocess.run([peer("amtool"), "check-config", printed], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_alertmanager_accepts_that_of_the_sample_configuration(peer: Callable[[str], str], tmp_path: Path) -> None:
+    config, _ = load(Path(__file__).parents[2] / "examples" / "dserver.yml")
+    test_alertmanager_accepts_it_whatever_the_names_are(peer, _written(tmp_path, config))
 
 
 @pytest.mark.parametrize(("customer", "receiver"), RECEIVERS.items())

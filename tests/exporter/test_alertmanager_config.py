@@ -1,9 +1,10 @@
 """`alertmanager-config`: what it prints, where alerts go (amtool), and how the mails read (real Alertmanager)."""
 
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ import yaml
 from collectors.failures import CheckFailure
 from collectors.reading import Lamp, Verdict
 from exporter.alertmanager_config import AlertmanagerConfigError, alertmanager_config
+from exporter.alertmanager_mails import literal
 from exporter.config import load
 from exporter.inventory import Config, Contact, CredentialEntry, Customer, Mail, Noc, Provider, SecretSource
 from exporter.words import LAMPS, REASONS, VERDICTS
@@ -29,7 +31,7 @@ CUSTOMERS = (
         contacts=(Contact("運用担当", "ops@customer.example", "+81-584-00-0000"), Contact("", "desk@customer.example")),
     ),
     Customer("c0002", "有限会社電話のみ", contacts=(Contact("電話番", phone="+81-584-00-0002"),)),
-    Customer("c0003", "Sample Ltd.", "en", contacts=(Contact("Operations", "ops@english.example"),)),
+    Customer("c0003", "Sample Ltd.", "en", contacts=(Contact("Operations <R&D>", "ops@english.example"),)),
     Customer('c"}\\4', HOSTILE, contacts=(Contact(HOSTILE, "ops@hostile.example"),)),
     Customer("c0005", HOSTILE, "en", contacts=(Contact(HOSTILE, phone=HOSTILE),)),
     Customer("c0006", "誰もいない株式会社"),
@@ -63,6 +65,10 @@ def test_every_reason_lamp_and_verdict_has_words_in_both_languages() -> None:
         assert set(REASONS[language]) == reasons
         assert set(LAMPS[language]) == set(Lamp)
         assert set(VERDICTS[language]) == set(Verdict)
+
+
+def test_a_brace_at_the_end_of_a_name_opens_no_action() -> None:
+    assert literal("Brace {") + "{{ .Labels.server }}" == '{{ "Brace {" }}{{ .Labels.server }}'
 
 
 @pytest.fixture(scope="module")
@@ -288,7 +294,8 @@ def test_a_customer_who_reads_english_is_told_in_english(desk: Desk) -> None:
     mails = desk.mails_of({**OUTAGE, **HTTPS, "customer_id": "c0003"}, {**NOTES, "reason": ""}, 2)
     mail = _to("ops@english.example", mails)
     assert mail.subject == "[Important] Service outage (web01 https)"
-    assert "Dear Operations," in mail.text
+    assert "Dear Operations <R&D>,\n" in mail.text
+    assert "Dear Operations &lt;R&amp;D&gt;," in mail.html
     assert "  Down since (Japan time): 2026-11-24 12:34:56 JST\n" in mail.text
     assert "  What we see: the cause is being looked into\n" in mail.text
 
@@ -299,7 +306,11 @@ def test_a_critical_lamp_is_told_with_its_parts(desk: Desk) -> None:
     mail = _to("ops@customer.example", mails)
     assert mail.subject == "【重要】ハードウェア異常のお知らせ（web01 ドライブ）"
     assert "  異常箇所：ドライブ\n  部品：Drive 3, Drive 4\n" in mail.text
-    assert f"  検知日時（日本時間）：{datetime.now(UTC).year}-" in mail.text
+    told = re.search("  検知日時（日本時間）：(.{19}) JST\n", mail.text)
+    assert told
+    japan = timezone(timedelta(hours=9))
+    age = datetime.now(japan) - datetime.fromisoformat(told[1]).replace(tzinfo=japan)
+    assert timedelta(0) <= age < timedelta(minutes=1)
     assert "状況：" not in mail.text
 
 

@@ -5,7 +5,7 @@ The configuration key, the guide's heading and the listing derive from the one n
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Protocol
+from typing import Annotated, Any, ClassVar, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -13,6 +13,7 @@ from collectors.reading import HardwareReading
 from collectors.secret import Credential
 
 Port = Annotated[int, Field(ge=1, le=65535)]
+AddressFamily = Literal["any", "ipv4", "ipv6"]
 
 
 class Options(BaseModel):
@@ -26,12 +27,14 @@ class ServiceTarget:
     """Where one service check goes.
 
     ``address`` (IP address or name) is where connections are opened, always. ``hostname`` is the name expected in
-    certificates, sent as SNI and Host; empty where the inventory gives none.
+    certificates, sent as SNI and Host; empty where the inventory gives none. ``address_family`` says which addresses of
+    a name are meant.
     """
 
     address: str
     hostname: str = ""
     credential: Credential | None = None
+    address_family: AddressFamily = "any"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,8 @@ class CheckKind:
     options: type[Options]
     run: ServiceCheck
     tls: Callable[[Any], bool]
-    """Whether these options make a TLS connection whose certificate is verified, so that a name is needed."""
+    """Whether these options verify a certificate and give no name for it themselves (no ``server_name``, no name in a
+    ``url``): the inventory has to give one then, the server's ``hostname`` or a name as its address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,10 @@ SOURCES: Mapping[str, SourceKind] = Registry.sources
 def check(
     name: str, *, options: type[Options], verifies: Callable[[Any], bool] = lambda _: False
 ) -> Callable[[ServiceCheck], ServiceCheck]:
-    """Register a service check under its protocol name."""
+    """Register a service check under its protocol name.
+
+    ``verifies(options)`` becomes `CheckKind.tls`: a certificate is verified and the options give no name for it.
+    """
 
     def register(run: ServiceCheck) -> ServiceCheck:
         if name in Registry.checks:

@@ -1,0 +1,439 @@
+"""The conversation of one attempt with one server: every protocol speaks through it.
+
+A check connects, says, and expects; the dialogue keeps the step it is at, the limits, the transcript and the
+certificate. Its methods raise CheckFailure. A monitored server is untrusted input: everything read has a limit. The
+deadline is `collectors.attempt`'s business.
+"""
+
+import asyncio
+import re
+import socket
+import ssl
+import time
+from typing import cast
+
+from collectors.failures import (
+    CertificateFailure,
+    CheckFailure,
+    NoAddress,
+    TimedOut,
+    TlsFailure,
+    Unavailable,
+    UnexpectedReply,
+    Unreachable,
+    translate,
+)
+from collectors.registry import ServiceTarget
+from collectors.secret import Secret
+from collectors.tls import TlsOptions, contexts
+from collectors.transcript import HIDDEN, Transcript
+
+BYTES = 1024 * 1024
+"""Received on one connection, at most, where a check says nothing else."""
+LINE = 8 * 1024
+"""Bytes of one line, at most."""
+HIGH_WATER = 64 * 1024
+"""Bytes waiting to be looked at from which on reading pauses."""
+RECORD = 16 * 1024
+"""Bytes of a TLS record."""
+
+ADDRESS_FAMILIES = {"any": socket.AF_UNSPEC, "ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
+EMPTY_LINE = re.compile(rb"\r?\n\r?\n")
+TLS_RECORD = re.compile(rb"[\x14-\x17]\x03[\x00-\x04]")
+"""How a TLS record begins (RFC 8446 §5.1): type and legacy version."""
+
+
+class CertificateSeen(Exception):  # noqa: N818 - the second look ends with it; it is no error
+    """The handshake that was to be looked at is over; ``der`` is the server's certificate."""
+
+    def __init__(self, der: bytes | None) -> None:
+        super().__init__()
+        self.der = der
+
+
+class _TooMuch(Exception):  # noqa: N818 - becomes an UnexpectedReply where the step is known
+    """The server sent more than the connection's limit."""
+
+
+class _Wire(asyncio.Protocol):
+    """One connection: what arrived and was not looked at yet, the one who waits for more, and how it ended.
+
+    TLS runs here, between transport and buffer, on `ssl.MemoryBIO`: the handshake is a step of its own with a time and
+    failures of its own, over a new connection as well as after STARTTLS, and costs less than the loop's TLS transport.
+    """
+
+    __slots__ = (
+        "_incoming",
+        "_left",
+        "_limit",
+        "_outgoing",
+        "_paused",
+        "_transport",
+        "_waiter",
+        "buffer",
+        "ended",
+        "opening",
+        "secure",
+        "shaken",
+    )
+
+    def __init__(self, limit: int) -> None:
+        self.buffer = bytearray()
+        self.ended: Exception | None = None
+        self.secure: ssl.SSLObject | None = None
+        self.opening = b""
+        """What arrived first after TLS was begun."""
+        self.shaken = False
+        self._limit = limit
+        self._left = limit
+        self._paused = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    # the event loop's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's has its methods and is no subclass
+        self._transport.set_write_buffer_limits(0)  # write at once: what was said last leaves before an abort
+
+    def data_received(self, data: bytes) -> None:
+        self._left -= len(data)
+        if self._left < 0:
+            self.end(_TooMuch(f"more than {self._limit} bytes"))
+            return
+        if self.secure is None:
+            self.buffer += data
+        else:
+            self._incoming.write(data)
+            if self.shaken:
+                self._decrypt()
+            elif not self.opening:
+                self.opening = data[:RECORD]
+        if len(self.buffer) > HIGH_WATER and self.ended is None:
+            self._transport.pause_reading()
+            self._paused = True
+        self._wake()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.ended = self.ended or exc or EOFError()
+        self._wake()
+
+    # the dialogue's side
+
+    def more(self, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
+        """Return a future of more input, or of the end."""
+        if self.secure is not None:
+            self._flush()  # our part of the handshake, where nothing we said has taken it along
+        if self._paused:
+            self._transport.resume_reading()
+            self._paused = False
+        self._waiter = loop.create_future()
+        return self._waiter
+
+    def write(self, data: bytes) -> None:
+        if self.ended is not None:
+            return  # the next read tells
+        if self.secure is None:
+            self._transport.write(data)
+        else:
+            self.secure.write(data)
+            self._flush()
+
+    def secure_with(self, context: ssl.SSLContext, name: str) -> ssl.SSLObject:
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.secure = context.wrap_bio(self._incoming, self._outgoing, server_hostname=name)
+        return self.secure
+
+    def shake(self) -> bool:
+        """Go on with the handshake; tell whether it is done."""
+        assert self.secure is not None
+        try:
+            self.secure.do_handshake()
+        except ssl.SSLWantReadError:
+            return False
+        except ssl.SSLError:
+            self._flush()  # the alert: the server's log shall say why we went
+            raise
+        self.shaken = True
+        self._decrypt()  # more may have come with the last flight
+        return True
+
+    def end(self, why: Exception) -> None:
+        """Drop the connection, now."""
+        self.ended = self.ended or why
+        self._transport.abort()
+        self._wake()
+
+    def _decrypt(self) -> None:
+        assert self.secure is not None
+        try:
+            while self._incoming.pending:
+                if not (piece := self.secure.read(RECORD)):
+                    self.end(EOFError())
+                    break
+                self.buffer += piece
+        except ssl.SSLWantReadError:
+            pass  # a part of a record
+        except ssl.SSLError as error:
+            self.end(error)
+
+    def _flush(self) -> None:
+        if self._outgoing.pending and self.ended is None:
+            self._transport.write(self._outgoing.read())
+
+    def _wake(self) -> None:
+        if self._waiter is not None:
+            if not self._waiter.done():
+                self._waiter.set_result(None)
+            self._waiter = None
+
+
+class Dialogue:
+    """One conversation. ``deadline`` is event-loop time in seconds; the caller enforces it.
+
+    ``look_at`` makes it a second look: the handshake of that number does not verify, and ends with CertificateSeen.
+    """
+
+    def __init__(self, target: ServiceTarget, deadline: float, *, look_at: int = 0) -> None:
+        self.target = target
+        self.step = "start"
+        """How far the conversation came; a failure carries it."""
+        self.certificate: bytes | None = None
+        """The certificate of the last handshake that went well, DER."""
+        self.rejected: ssl.SSLCertVerificationError | None = None
+        """Why the certificate of the last handshake was not accepted."""
+        self.server_name = ""
+        """The name of the last handshake."""
+        self.handshakes = 0
+        self._loop = asyncio.get_running_loop()
+        self._deadline = deadline
+        self._look_at = look_at
+        self._wire: _Wire | None = None
+        self.transcript = Transcript(time.monotonic)
+        self.show = self.transcript.show
+        if target.credential is not None:
+            self.transcript.hide(target.credential.password)
+
+    async def connect(self, port: int, *, tls: TlsOptions | None = None, name: str = "", limit: int = BYTES) -> None:
+        """Open a connection to the target's address, with TLS from the first byte if ``tls`` is given.
+
+        An earlier connection is closed. ``name`` is the server name where the options say none; ``limit`` is how many
+        bytes are received at most. A name's addresses are tried one after the other, each with its share of the time.
+        """
+        self.close()
+        self.step = "connect"
+        address = self.target.address
+        if _is_literal(address):
+            self._wire = await self._dial(address, port, limit)
+        else:
+            self._wire = await self._dial_any(await self._resolve(address), port, limit)
+        if tls is not None:
+            await self.start_tls(tls, name)
+
+    async def start_tls(self, options: TlsOptions, name: str = "") -> None:
+        """Encrypt the connection from here on.
+
+        Raises CertificateFailure, TlsFailure, Misconfigured for a CA file that cannot be used, and UnexpectedReply when
+        the server has said more than was asked before.
+        """
+        wire = self._connected()
+        if wire.buffer:  # it could be somebody else's words, taken for the encrypted server's (CVE-2011-0411)
+            raise self.unexpected("nothing before TLS begins", wire.buffer)
+        self.step = "tls"
+        self.handshakes += 1
+        verify = options.certificate == "verify" and self.handshakes != self._look_at
+        self.server_name = (options.server_name or name or self.target.hostname or self.target.address).rstrip(".")
+        secure = wire.secure_with(contexts.get(options, verify=verify), self.server_name)
+        try:
+            while not wire.shake():
+                await self._more(wire)
+        except ssl.SSLCertVerificationError as error:
+            self.rejected = error
+            raise CertificateFailure(self.step, error.verify_message) from error
+        except ssl.SSLError as error:
+            if wire.opening and not TLS_RECORD.match(wire.opening):
+                raise TlsFailure(self.step, f"it answers without TLS: {self.show(wire.opening)}") from error
+            raise translate(error, self.step) from error
+        self.certificate = secure.getpeercert(binary_form=True)
+        if self.handshakes == self._look_at:
+            raise CertificateSeen(self.certificate)
+        self.transcript.note("*", f"{secure.version()}, certificate {'verified' if verify else 'not judged'}")
+
+    def send(self, *parts: str | Secret) -> None:
+        """Send one line: the parts and CR LF. A Secret among them is shown nowhere."""
+        self.write(*parts, "\r\n")
+
+    def write(self, *parts: str | bytes | Secret) -> None:
+        """Send the parts as they are. A Secret among them is shown nowhere."""
+        wire = self._connected()
+        sent = b""
+        shown = b""
+        for part in parts:
+            if isinstance(part, Secret):
+                self.transcript.hide(part)
+                sent += part.reveal().encode()
+                shown += HIDDEN
+            else:
+                piece = part.encode() if isinstance(part, str) else part
+                sent += piece
+                shown += piece
+        self.transcript.note(">", shown.removesuffix(b"\r\n"))
+        wire.write(sent)
+
+    async def line(self, limit: int = LINE, *, note: bool = True) -> str:
+        """Return the next line without its end (CR LF or LF); what is not UTF-8 in it is escaped.
+
+        Raises UnexpectedReply when it is longer than ``limit`` bytes, Unreachable when the connection ends first.
+        """
+        wire = self._connected()
+        buffer = wire.buffer
+        seen = 0
+        while (end := buffer.find(b"\n", seen, limit)) < 0:
+            seen = len(buffer)
+            if seen >= limit:
+                raise self.unexpected(f"a line of less than {limit} bytes", buffer)
+            await self._more(wire)
+        line = buffer[:end].removesuffix(b"\r").decode("utf-8", "backslashreplace")
+        del buffer[: end + 1]
+        if note:
+            self.transcript.note("<", line)
+        return line
+
+    async def paragraph(self, limit: int) -> list[str]:
+        """Return the lines before the next empty one, and take that too. What is not UTF-8 is escaped.
+
+        Raises UnexpectedReply when they are longer than ``limit`` bytes, Unreachable when the connection ends first.
+        """
+        wire = self._connected()
+        buffer = wire.buffer
+        seen = 0
+        while (end := EMPTY_LINE.search(buffer, seen, limit)) is None:
+            seen = max(len(buffer) - 3, 0)
+            if len(buffer) >= limit:
+                raise self.unexpected(f"an empty line within {limit} bytes", buffer)
+            await self._more(wire)
+        taken = _take(buffer, end.end())[: end.start()]
+        self.transcript.note("<", taken)
+        return taken.decode("utf-8", "backslashreplace").replace("\r\n", "\n").split("\n")
+
+    async def expect(self, step: str, *prefixes: str, unavailable: str | tuple[str, ...] = ()) -> str:
+        """Return the next line if it begins with one of the prefixes (upper case; the line's own case does not matter).
+
+        Raises Unavailable if it begins with one of ``unavailable``, else UnexpectedReply; and what `line` raises.
+        """
+        self.step = step
+        line = await self.line()
+        said = line.upper()
+        if said.startswith(prefixes):
+            return line
+        if said.startswith(unavailable):
+            raise Unavailable(step, self.show(line))
+        raise self.unexpected(" or ".join(prefixes), line)
+
+    async def begins(self, prefix: bytes) -> bool:
+        """Tell whether what comes next begins with these bytes, as soon as that is certain. Takes nothing."""
+        wire = self._connected()
+        while len(wire.buffer) < len(prefix) and prefix.startswith(wire.buffer):
+            await self._more(wire)
+        return wire.buffer.startswith(prefix)
+
+    async def exactly(self, count: int) -> bytes:
+        """Return the next ``count`` bytes. The caller has judged whether so many are sensible."""
+        wire = self._connected()
+        while len(wire.buffer) < count:
+            await self._more(wire)
+        return _take(wire.buffer, count)
+
+    async def some(self, most: int) -> bytes:
+        """Return what is there: one byte to ``most``, none when the server has closed the connection in order."""
+        wire = self._connected()
+        while not wire.buffer:
+            if isinstance(wire.ended, EOFError):
+                return b""
+            await self._more(wire)
+        return _take(wire.buffer, most)
+
+    def waiting(self) -> bytes:
+        """Return what has arrived and was not taken yet, without taking it."""
+        return bytes(self._wire.buffer) if self._wire else b""
+
+    def unexpected(self, wanted: str, got: bytes | bytearray | str) -> UnexpectedReply:
+        """Return the failure for an answer that is not of this protocol."""
+        if TLS_RECORD.match(got[:8].encode() if isinstance(got, str) else got):
+            return UnexpectedReply(self.step, f"expected {wanted}, got a TLS record: this port speaks TLS")
+        return UnexpectedReply(self.step, f"expected {wanted}, got: {self.show(got)}")
+
+    def close(self) -> None:
+        """Close the connection, at once. What was sent has left."""
+        if self._wire is not None:
+            self._wire.end(EOFError())
+            self._wire = None
+
+    def _connected(self) -> _Wire:
+        if self._wire is None:
+            raise RuntimeError("a check connects before it talks")
+        return self._wire
+
+    async def _more(self, wire: _Wire) -> None:
+        """Wait until more has arrived. Raises CheckFailure when nothing more will."""
+        if wire.ended is None:
+            await wire.more(self._loop)
+            return
+        if isinstance(wire.ended, _TooMuch):
+            raise UnexpectedReply(self.step, str(wire.ended))
+        if isinstance(wire.ended, EOFError) and wire.buffer:
+            if TLS_RECORD.match(wire.buffer):
+                raise self.unexpected("a reply", wire.buffer)
+            raise Unreachable(self.step, f"the server closed the connection after: {self.show(wire.buffer)}")
+        raise translate(wire.ended, self.step)
+
+    async def _dial(self, address: str, port: int, limit: int) -> _Wire:
+        wire = _Wire(limit)
+        try:
+            await self._loop.create_connection(lambda: wire, address, port)
+        except OSError as error:
+            raise translate(error, self.step) from error
+        self.transcript.note("*", f"connected to {address} port {port}")
+        return wire
+
+    async def _dial_any(self, addresses: list[str], port: int, limit: int) -> _Wire:
+        failure: CheckFailure | None = None
+        for number, address in enumerate(addresses):
+            share = (self._deadline - self._loop.time()) / (len(addresses) - number)
+            try:
+                async with asyncio.timeout(share):
+                    return await self._dial(address, port, limit)
+            except TimeoutError:
+                latest: CheckFailure = TimedOut(self.step, f"{address} did not answer")
+            except CheckFailure as error:
+                latest = error
+            self.transcript.note("*", f"{address} port {port}: {latest.detail}")
+            if failure is None or isinstance(
+                failure, Unreachable
+            ):  # no route says least: often a family we do not have
+                failure = latest
+        assert failure is not None
+        raise failure
+
+    async def _resolve(self, name: str) -> list[str]:
+        family = ADDRESS_FAMILIES[self.target.address_family]
+        try:
+            found = await self._loop.getaddrinfo(name, None, family=family, type=socket.SOCK_STREAM)
+        except (socket.gaierror, UnicodeError) as error:  # the codec for names refuses labels that are too long
+            raise NoAddress(self.step, f"{name}: {getattr(error, 'strerror', None) or 'is not a DNS name'}") from error
+        return [str(address[0]) for *_, address in found]
+
+
+def _is_literal(address: str) -> bool:
+    if ":" in address:
+        return True
+    try:
+        socket.inet_pton(socket.AF_INET, address)
+    except OSError:
+        return False
+    return True
+
+
+def _take(buffer: bytearray, count: int) -> bytes:
+    taken = bytes(buffer[:count])
+    del buffer[:count]
+    return taken

@@ -1,0 +1,203 @@
+"""TLS: the options every protocol shares, contexts made once and kept, and the one inspection of certificates."""
+
+import ssl
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import IntEnum
+from functools import lru_cache
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+from pydantic import AfterValidator, BeforeValidator, ValidationInfo
+
+from collectors.failures import Misconfigured
+from collectors.registry import Options
+
+STEP = "tls"
+NAMES_TOLD = 5
+LONGEST_NAME = 100
+
+
+def is_ip(text: str) -> bool:
+    """Tell whether a text is an IP address."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _server_name(text: str) -> str:
+    if text and not is_ip(text) and (not text.isascii() or not all(c.isalnum() or c in "-._" for c in text)):
+        raise ValueError("must be a DNS name in ASCII (an internationalised one in its xn-- form) or an IP address")
+    return text
+
+
+def _file(value: object, info: ValidationInfo) -> object:
+    """Take a relative path from the configuration's folder, where that is told."""
+    if not isinstance(value, str):
+        return value
+    if not value or "\0" in value:
+        raise ValueError("must be the path of a file")
+    return (info.context or {}).get("folder", Path()) / value
+
+
+class TlsOptions(Options):
+    """What can be said about TLS, in every protocol that has it."""
+
+    server_name: Annotated[str, AfterValidator(_server_name)] = ""
+    """The name sent as SNI and looked for in the certificate; else the URL's, the server's hostname or its address."""
+    ca_file: Annotated[Path | None, BeforeValidator(_file)] = None
+    """The authorities trusted, in PEM, instead of the system's."""
+    certificate: Literal["verify", "ignore"] = "verify"
+    """``ignore``: reported and not judged."""
+    min_tls: Literal["1.0", "1.2", "1.3"] = "1.2"
+    """The oldest version spoken. ``1.0`` also admits the short keys and old ciphers of that age."""
+
+
+class Contexts:
+    """One context for all checks that trust the same; made anew when its CA file changes."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Path | None, bool, str], tuple[tuple[int, int], ssl.SSLContext]] = {}
+
+    def get(self, options: TlsOptions, *, verify: bool) -> ssl.SSLContext:
+        """Return the context for these options. Raises Misconfigured when the CA file is missing or not one."""
+        file = options.ca_file if verify else None
+        key = (file, verify, options.min_tls)
+        try:
+            stamp = _stamp(file)
+            known = self._known.get(key)
+            if known is None or known[0] != stamp:
+                self._known[key] = known = (stamp, _context(file, verify=verify, oldest=options.min_tls))
+        except OSError as error:  # ssl.SSLError, for a file that is not PEM, is one too
+            why = "is not a file of certificates in PEM" if isinstance(error, ssl.SSLError) else error.strerror
+            raise Misconfigured(STEP, f"ca_file {file}: {why}") from error
+        return known[1]
+
+
+contexts = Contexts()
+
+
+def _stamp(file: Path | None) -> tuple[int, int]:
+    if file is None:
+        return (0, 0)
+    stat = file.stat()
+    return (stat.st_mtime_ns, stat.st_size)
+
+
+def _context(file: Path | None, *, verify: bool, oldest: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    match oldest:
+        case "1.0":
+            context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+            context.set_ciphers("DEFAULT:@SECLEVEL=0")  # OpenSSL 3 has no older version at higher levels
+        case "1.2":
+            context.minimum_version = ssl.TLSVersion.TLSv1_2
+        case _:
+            context.minimum_version = ssl.TLSVersion.TLSv1_3
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    elif file is None:
+        context.load_default_certs()
+    else:
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # what the file names is trusted, a root or not
+        context.load_verify_locations(file)
+    return context
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What a failure tells about a server's certificate."""
+
+    begins: datetime
+    ends: datetime
+    names: tuple[str, ...]
+    issuer: str
+    self_signed: bool
+
+
+def read_certificate(der: bytes) -> Certificate | None:
+    """Return what a certificate says, None where it cannot be read."""
+    try:
+        certificate = x509.load_der_x509_certificate(der)
+        return Certificate(
+            certificate.not_valid_before_utc,
+            certificate.not_valid_after_utc,
+            _names(certificate),
+            _common_name(certificate.issuer) or certificate.issuer.rfc4514_string(),
+            certificate.issuer == certificate.subject,
+        )
+    except ValueError:  # OpenSSL accepts more than the parser does
+        return None
+
+
+@lru_cache(maxsize=1024)
+def expiry(der: bytes) -> float | None:
+    """Return when a certificate ends (Unix time, seconds), None where it cannot be read."""
+    try:
+        return x509.load_der_x509_certificate(der).not_valid_after_utc.timestamp()
+    except ValueError:
+        return None
+
+
+def explain(error: ssl.SSLCertVerificationError, certificate: Certificate | None, name: str) -> str:
+    """Say plainly what is wrong with a certificate that was to be for ``name``."""
+    if certificate is None:
+        return error.verify_message
+    now = datetime.now(UTC)  # OpenSSL has judged by the same clock
+    until = f"it is valid until {_time(certificate.ends)}" if now <= certificate.ends else "it is expired too"
+    match error.verify_code:
+        case Verify.HOSTNAME_MISMATCH | Verify.IP_ADDRESS_MISMATCH:
+            return f"it is for {_some(certificate.names)}, not for {name}; {until}"
+        case Verify.EXPIRED if certificate.ends < now:
+            return f"expired on {_time(certificate.ends)}"
+        case Verify.NOT_YET_VALID if now < certificate.begins:
+            return f"not valid before {_time(certificate.begins)}"
+        case Verify.EXPIRED | Verify.NOT_YET_VALID:
+            return f"a certificate of its chain: {error.verify_message}; {until}"
+        case Verify.SELF_SIGNED:
+            return f"self-signed, and not in our ca_file; {until}"
+        case Verify.SELF_SIGNED_IN_CHAIN | Verify.NO_ISSUER | Verify.NO_LOCAL_ISSUER | Verify.NO_CHAIN:
+            return f"its issuer {certificate.issuer!r} is not trusted (or an intermediate is not sent); {until}"
+        case _:
+            return f"{error.verify_message}; {until}"
+
+
+class Verify(IntEnum):
+    """Why OpenSSL does not accept a certificate: X509_V_ERR_* in its x509_vfy.h."""
+
+    NO_ISSUER = 2
+    NOT_YET_VALID = 9
+    EXPIRED = 10
+    SELF_SIGNED = 18
+    SELF_SIGNED_IN_CHAIN = 19
+    NO_LOCAL_ISSUER = 20
+    NO_CHAIN = 21
+    HOSTNAME_MISMATCH = 62
+    IP_ADDRESS_MISMATCH = 64
+
+
+def _names(certificate: x509.Certificate) -> tuple[str, ...]:
+    try:
+        san = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return (_common_name(certificate.subject),)
+    return (*san.get_values_for_type(x509.DNSName), *map(str, san.get_values_for_type(x509.IPAddress)))
+
+
+def _common_name(name: x509.Name) -> str:
+    return next((str(part.value) for part in name.get_attributes_for_oid(NameOID.COMMON_NAME)), "")
+
+
+def _some(names: tuple[str, ...]) -> str:
+    told = [name[:LONGEST_NAME] for name in names[:NAMES_TOLD]]
+    return (", ".join(told) or "no name") + (f" and {len(names) - NAMES_TOLD} more" if len(names) > NAMES_TOLD else "")
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"

@@ -34,7 +34,7 @@ TAKEN_NAMES = (*verdicts.CHASSIS_LAMPS, verdicts.EVENT_LOG, *oem.NAMES)
 
 
 class IpmiOptions(Options):
-    """Where the BMC is. ``oem`` allows vendor commands that read lamps."""
+    """Where the BMC is. ``oem`` allows vendor commands that read lamps (this version has none that need it)."""
 
     address: str
     port: Port = 623

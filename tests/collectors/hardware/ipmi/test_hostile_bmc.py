@@ -1,6 +1,7 @@
 """The reader against a BMC that is slow, silent, garbled, forgetful or malicious: it fails alone and leaves nothing."""
 
 import asyncio
+import hmac
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Iterator
@@ -8,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyipmi.errors import DecodingError  # type: ignore[import-untyped]  # has no py.typed
 from pyipmi.interfaces import rmcpplus  # type: ignore[import-untyped]  # has no py.typed
 
 from collectors.failures import NoAddress, TimedOut, Unauthorized, Unavailable, UnexpectedReply
@@ -597,3 +599,29 @@ async def test_no_session_sequence_number_is_taken_twice(numbers: list[int]) -> 
     assert not numbers or max(numbers) in taken
     assert talk._fresh(201)
     assert talk._fresh(200) is (200 not in taken)
+
+
+async def test_an_answer_that_belongs_to_another_session_is_dropped(bmc: ScriptedBmc, read: Read) -> None:
+    """Signed as it should be: our ids are ours alone."""
+
+    def readdressed(kind: int, packet: bytes) -> list[bytes]:
+        if kind != IPMI or bmc.asked[-1][:2] != GET_SENSOR_READING:
+            return [packet]
+        (talk,) = bmc.sessions.values()
+        digest, cut = scripted_bmc.HASH[talk.suite]
+        body = packet[4:6] + b"\0\0\0\0" + packet[10:-cut]
+        return [packet[:4] + body + hmac.digest(talk.k1, body, digest)[:cut]]
+
+    bmc.tamper = readdressed
+    with pytest.raises(TimedOut) as failure:
+        await read(bmc)
+    assert failure.value.step == "sensors"
+
+
+def test_a_payload_of_another_key_is_refused() -> None:
+    ours, other = (session.Keys(rmcpplus.CIPHER_SUITES[3], bytes([number]) * 20) for number in (1, 2))
+    for length in (0, 16, 20):
+        with pytest.raises(DecodingError):
+            ours.decrypt(bytes(length))
+    with pytest.raises(DecodingError):
+        ours.decrypt(bytes(16) + other.encrypt(b"an answer")[16:])

@@ -9,7 +9,7 @@ from exporter.clock import Moment
 from exporter.due import Due, DueQueue
 from exporter.inventory import Check, CheckKey, Timing
 from exporter.outage import CheckState
-from exporter.timetable import NEVER, dark_runs, first_run, is_dark, next_run, notice_run, slot_of
+from exporter.timetable import NEVER, dark_runs, fails_since, first_run, is_dark, next_run, notice_run, slot_of
 
 
 class Entry(Due):
@@ -113,7 +113,7 @@ class Schedule:
             return
         others = [other for other in entry.siblings if other is not entry]
         was_dark = is_dark(entry.siblings)
-        was_reached = not entry.state.network_failure
+        begins = state.network_failure and not entry.state.network_failure
         entry.state = state
         if is_dark(entry.siblings):
             for each, run in zip(entry.siblings, dark_runs(entry.siblings), strict=True):
@@ -123,11 +123,11 @@ class Schedule:
             for other in others if was_dark else ():
                 # Whoever waited for the one that was tried for all: at once if it answered, else on its own grid again.
                 self._plan(other, min(other.due, next_run(other, now)) if state.void else now)
-        if was_reached and state.network_failure:
+        if begins and not any(fails_since(other, now - entry.timing.recheck_interval) for other in others):
+            # The server's first such failure runs all its checks; beside an older one, those that were well until now.
+            first = not any(other.state.network_failure for other in others)
             for other in others:
-                # those that were tried meanwhile, or fail already, tell nothing new; rejected credentials must wait
-                known = other.state.network_failure or other.state.rejected or other.last_start >= entry.last_start
-                if not known:
+                if (first or other.state.up is not False) and not other.state.rejected:
                     self._plan(other, now)
 
     def _plan(self, entry: Entry, due: int) -> None:

@@ -76,6 +76,15 @@ def next_run(check: Scheduled, after: int | None = None) -> int:
     return _earlier(next_slot(state.first_failed.monotonic, timing.recheck_interval, last), notice_run(check))
 
 
+def fails_since(check: Scheduled, since: int) -> bool:
+    """Tell whether a check fails for a network reason and has done so since ``since`` or later.
+
+    Its server's other checks were then all run because of it just now; the failures they found are no new beginning.
+    """
+    first = check.state.first_failed
+    return check.state.network_failure and first is not None and first.monotonic + check.timing.timeout >= since
+
+
 def is_dark(checks: Sequence[Scheduled]) -> bool:
     """Tell whether a server looks gone: all its checks, more than one, failed for network reasons when last tried."""
     return len(checks) > 1 and all(check.state.network_failure for check in checks)

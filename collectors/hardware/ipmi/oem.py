@@ -6,7 +6,7 @@ manual; what the global error lamp means, by the PRIMERGY upgrade manuals: stead
 
 from dataclasses import dataclass
 
-from collectors.hardware.ipmi.session import Rejected, Session
+from collectors.hardware.ipmi.session import Rejected, Session, SessionLost
 from collectors.reading import Lamp, LampReading, Verdict
 
 FUJITSU = 10368
@@ -30,10 +30,14 @@ async def read(session: Session, manufacturer: int) -> VendorLamps:
     """Return the lamps of the maker's own commands. A BMC that does not know them has none."""
     if manufacturer != FUJITSU:
         return VendorLamps()
-    return VendorLamps(
-        lamps=fujitsu_lamps(await fujitsu(session, GET_ERROR_LAMPS)),
-        locate=fujitsu_locate(await fujitsu(session, GET_IDENTIFY)),
-    )
+    try:
+        return VendorLamps(
+            lamps=fujitsu_lamps(await fujitsu(session, GET_ERROR_LAMPS)),
+            locate=fujitsu_locate(await fujitsu(session, GET_IDENTIFY)),
+        )
+    except SessionLost as loss:
+        # Some drop what they do not know; all else has been read by then.
+        return VendorLamps(tuple(LampReading(Lamp.SYSTEM, name, Verdict.UNKNOWN, str(loss)) for name in NAMES))
 
 
 async def fujitsu(session: Session, selector: bytes) -> bytes:

@@ -23,6 +23,7 @@ NETFN_APPLICATION, GET_DEVICE_ID = 0x06, 0x01
 NETFN_STORAGE, GET_SEL_INFO = 0x0A, 0x40
 
 INSUFFICIENT_PRIVILEGE = 0xD4
+UNKNOWN_COMMAND = frozenset({0xC1, 0xC2})
 CLOSE_SHARE = 0.1
 """The part of the time that is kept for closing the session, at most CLOSE_WITHIN seconds."""
 CLOSE_WITHIN = 1.0
@@ -129,7 +130,7 @@ class Ipmi:
             device = identity.parse_device(device_data) if device_data else identity.Device()
             chassis = await ask(session, "chassis status", NETFN_CHASSIS, GET_CHASSIS_STATUS, length=3, vital=True)
             log_info = await ask(session, "event log", NETFN_STORAGE, GET_SEL_INFO, length=14)
-            no_sensors = await self._refresh(session, device, device_data)
+            no_sensors = await self._refresh(session, device, device_data or b"")
             session.step = "sensors"
             found = await survey(session, self._components, device.manufacturer)
             session.step = "vendor lamps"
@@ -158,7 +159,8 @@ class Ipmi:
             ),
             locate=locate,
             power=bool(chassis[0] & 1) if chassis else None,
-            complete=self._records.complete,
+            # What was refused this time is silent, not gone.
+            complete=self._records.complete and b"" not in (device_data, chassis, log_info),
             transcript=tuple(transcript.lines),
         )
 
@@ -189,13 +191,18 @@ class Ipmi:
             self._product = await inventory.read(session)
 
 
-async def ask(session: Session, step: str, netfn: int, command: int, *, length: int, vital: bool = False) -> bytes:
-    """Return the answer to a command without data, empty where the BMC has none of at least ``length`` bytes."""
+async def ask(
+    session: Session, step: str, netfn: int, command: int, *, length: int, vital: bool = False
+) -> bytes | None:
+    """Return the answer to a command without data.
+
+    None where the BMC does not know the command, empty where it refuses it this time or answers less than ``length``.
+    """
     session.step = step
     try:
         answer = await session.request(netfn, command)
     except Rejected as refusal:
         if vital and refusal.code == INSUFFICIENT_PRIVILEGE:
             raise PrivilegeTooLow from refusal
-        return b""
+        return None if refusal.code in UNKNOWN_COMMAND else b""
     return answer if len(answer) >= length else b""

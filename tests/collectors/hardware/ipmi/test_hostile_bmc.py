@@ -447,6 +447,14 @@ async def test_a_fujitsu_without_lamp_commands_is_read_all_the_same(bmc: Scripte
     assert len(reading.lamps) == 30
 
 
+async def test_a_fujitsu_that_is_silent_about_its_lamps_keeps_the_rest(bmc: ScriptedBmc, read: Read) -> None:
+    bmc.answers[GET_DEVICE_ID] = OK + bytes.fromhex("20 01 02 43 02 9f 80 28 00 00 01")
+    bmc.answers[FUJITSU_LAMPS] = lambda _data: None
+    verdicts = {lamp.component: lamp.verdict for lamp in (await read(bmc)).lamps}
+    assert verdicts["Global error lamp"] == Verdict.UNKNOWN
+    assert verdicts["CPU Temp"] == Verdict.NORMAL
+
+
 async def test_hps_light_sensors_are_locate_and_system_lamp(bmc: ScriptedBmc, read: Read) -> None:
     bmc.answers[GET_DEVICE_ID] = OK + bytes.fromhex("20 01 02 43 02 9f 0b 00 00 00 20")
     for number, (name, event_type) in enumerate((("UID Light", 0x70), ("Sys. Health LED", 0x71)), start=90):
@@ -516,6 +524,16 @@ async def test_a_bmc_that_knows_few_commands_still_has_its_sensors(bmc: Scripted
     assert reading.power is None
     assert reading.logs == ()
     assert len(reading.lamps) == 25
+    assert reading.complete
+
+
+@pytest.mark.parametrize("command", [GET_DEVICE_ID, GET_CHASSIS_STATUS, GET_SEL_INFO])
+@pytest.mark.parametrize("answer", [b"\xd5", OK + b"\x01"])
+async def test_what_is_refused_this_time_is_silent_and_not_gone(
+    bmc: ScriptedBmc, read: Read, command: tuple[int, int], answer: bytes
+) -> None:
+    bmc.answers[command] = answer
+    assert not (await read(bmc)).complete
 
 
 async def test_user_is_asked_for_first_and_operator_only_where_the_bmc_insists(bmc: ScriptedBmc, read: Read) -> None:

@@ -130,7 +130,7 @@ async def start(monitor: Monitor, tmp_path: Path) -> AsyncIterator[Start]:
         file = tmp_path / "web.yml"
         file.write_text(web_config)
         web = await serve(monitor, listen_address, file if web_config else None, watch_period=0.02)
-        client = Client(web, aiohttp.ClientSession())
+        client = Client(web, aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)))
         running.append(client)
         return client
 

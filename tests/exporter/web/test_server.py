@@ -350,3 +350,19 @@ async def test_a_file_that_is_half_written_or_bad_opens_no_door(
 
     await until(logged)
     assert (await client.get("/"))[0] == 401
+
+
+async def test_clients_that_fail_the_tls_handshake_make_no_noise(
+    start: Any, certificates: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = await start("127.0.0.1:0", TLS)
+    for hello in (b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", b"\x16\x03\x01\x00\x05hello", b""):
+        reader, writer = await asyncio.open_connection("127.0.0.1", client.web.port)
+        writer.write(hello)
+        writer.write_eof()
+        await reader.read()
+        writer.close()
+    with pytest.raises(ssl.SSLCertVerificationError):
+        await serial(client, ssl.create_default_context())
+    assert await serial(client, certificates.client_context())
+    assert not caplog.records

@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from collectors.registry import Options
+from collectors.registry import AddressFamily, Options
 from exporter.clock import DAY, MINUTE, SECOND
 
 Language = Literal["ja", "en"]
-AddressFamily = Literal["any", "ipv4", "ipv6"]
 CheckKey = tuple[str, str]
 """The identity of a check: (server, name)."""
 SourceKey = tuple[str, str]

@@ -132,8 +132,10 @@ class Monitor:
         self.lamps.poke()
         self.telemetry.reload_successful.set(1)
         self.telemetry.reload_timestamp.set(self.clock.now().wall / 1000)
-        # what was just made stays: without this the collector walks the whole inventory again and again
-        gc.freeze()
+        gc.freeze()  # what was just made stays: without this the collector walks the whole inventory again and again
+        gone = dict(old.servers)
+        del old
+        await _let_go(gone)
 
     async def _drop(self, old: Config, new: Config) -> None:
         """Take out what the new configuration no longer has, or has under another protocol or address."""
@@ -209,6 +211,14 @@ class Monitor:
 def _identity(check: Check) -> tuple[str, str]:
     """Return what makes a check another one: a changed option keeps its state, these do not."""
     return (check.protocol, check.address)
+
+
+async def _let_go(servers: dict[str, Server]) -> None:
+    """Free a big old inventory a few servers at a time: all at once would stall the loop for up to 0.1 s."""
+    while servers:
+        for _ in range(min(BREATH, len(servers))):
+            servers.popitem()
+        await asyncio.sleep(0)
 
 
 def _report(problems: tuple[Problem, ...]) -> None:

@@ -10,7 +10,6 @@ import resource
 import time
 
 from collectors.attempt import attempt
-
 from collectors.failures import NETWORK_REASONS, CheckFailure, Internal, Misconfigured, Void
 from collectors.reading import ServiceReading
 from collectors.registry import CHECKS, ServiceTarget
@@ -64,7 +63,7 @@ async def run_once(check: Check, secrets: Secrets, seconds: float) -> ServiceRea
     try:
         credential = secrets.get(check.credential) if check.credential else None
         kind = CHECKS[check.protocol]
-        target = ServiceTarget(check.address, check.hostname, credential)
+        target = ServiceTarget(check.address, check.hostname, credential, check.address_family)
         return await attempt(kind, target, check.options, began + seconds)
     except Misconfigured as failure:
         return ServiceReading(failure, loop.time() - began)

@@ -1,6 +1,6 @@
 """The entries of ``services`` and ``lamps``: each distinct one is validated once, and what is equal is one object."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path as File
 from typing import Any, TypeVar
@@ -40,6 +40,8 @@ class Service:
     needs_name: bool = False
     """Whether it verifies a certificate and says no name for it itself."""
     files: tuple[tuple[Path, File], ...] = ()
+    doubts: Mistakes = ()
+    """What is obeyed as far as it makes sense, and told as a warning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +94,7 @@ class Entries:
             return Service(tuple(mistakes), name=_word(said, "name") or protocol)
         mistakes += self._credential(section.credential)
         own = {key: value for key in ("interval", "recheck_interval", "timeout") if (value := getattr(section, key))}
-        timing = replace(self._timing, **own)
-        if own:
-            mistakes += _of_its_own(timing, own)
+        timing, doubts = fitted(replace(self._timing, **own), own)
         needs_name = kind is not None and options is not None and kind.tls(options)
         return Service(
             tuple(mistakes),
@@ -108,6 +108,7 @@ class Entries:
             self._timings.setdefault(timing, timing),
             needs_name,
             tuple(files(options)) if options else (),
+            doubts,
         )
 
     def lamp(self, raw: Any, folder: File) -> LampEntry:
@@ -203,28 +204,20 @@ def _urls_with_passwords(value: Any, path: Path = ()) -> Iterator[Path]:
             yield from _urls_with_passwords(inner, (*path, key))
 
 
-def _of_its_own(timing: Timing, own: Mapping[str, int]) -> Iterator[tuple[Path, str]]:
-    """Give the mistakes that the entry's own keys make: those of the global section are told there."""
-    for keys, message in timing_mistakes(timing):
-        if key := next((key for key in keys if key in own), None):
-            yield (key,), message
-
-
-def timing_mistakes(timing: Timing) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Give what does not fit together, with the keys it is about, the likeliest first."""
+def fitted(timing: Timing, said: Container[str]) -> tuple[Timing, Mistakes]:
+    """Return the timing with re-checks no rarer than checks, and what is odd about the keys that were ``said``."""
     interval, recheck, timeout = map(durations.text, (timing.interval, timing.recheck_interval, timing.timeout))
-    if timing.recheck_interval > timing.interval:
-        yield (
-            ("recheck_interval", "interval"),
-            f"recheck_interval ({recheck}) is longer than interval ({interval}): a failing check is re-tried at least "
-            "as often as a healthy one; make it shorter",
+    doubts: list[tuple[Path, str]] = []
+    if timing.recheck_interval > timing.interval and "recheck_interval" in said:
+        message = f"is {recheck}, longer than the interval of {interval}: failing checks are re-tried every {interval}"
+        doubts.append((("recheck_interval",), message))
+    timing = replace(timing, recheck_interval=min(timing.recheck_interval, timing.interval))
+    if timing.timeout >= timing.recheck_interval and "timeout" in said:
+        message = (
+            f"is {timeout}, not shorter than the time between two re-checks: an attempt without answer delays the next"
         )
-    if timing.timeout >= timing.recheck_interval:
-        yield (
-            ("timeout", "recheck_interval"),
-            f"timeout ({timeout}) is not shorter than recheck_interval ({recheck}): an attempt has to end before the "
-            "next one begins; make it shorter",
-        )
+        doubts.append((("timeout",), message))
+    return timing, tuple(doubts)
 
 
 def _address(raw: Mapping[str, Any]) -> Mistakes:

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from exporter.clock import SECOND
 from exporter.config import durations
 from exporter.config.document import UnreadableError, contents, parse
-from exporter.config.entries import Entries, Service, timing_mistakes
+from exporter.config.entries import Entries, Service, fitted
 from exporter.config.parts import Part, read
 from exporter.config.problems import ConfigError, Findings, Path, Problem, nearest
 from exporter.config.rules import folder_of_rules, outage_limits
@@ -140,13 +140,16 @@ class _Loading:
     def _settings(self, main: Part) -> Settings:
         section = main.one("global", GlobalSection)
         timing = Timing(section.interval, section.recheck_interval, section.outage_notice_after, section.timeout)
-        for keys, message in timing_mistakes(timing):
-            said = main.sections.get("global") or {}
-            key = next((key for key in keys if key in said), keys[0])
-            main.error(("global", key), message)
-        if section.lamp_recheck_interval > section.lamp_interval:
-            message = "is longer than lamp_interval: an abnormal lamp is read more often than a normal one; shorten it"
-            main.error(("global", "lamp_recheck_interval"), message)
+        timing, doubts = fitted(timing, section.model_fields_set)
+        for path, message in doubts:
+            main.warn(("global", *path), message)
+        lamp_recheck_interval = min(section.lamp_recheck_interval, section.lamp_interval)
+        if (
+            lamp_recheck_interval < section.lamp_recheck_interval
+            and "lamp_recheck_interval" in section.model_fields_set
+        ):
+            message = "is longer than lamp_interval: abnormal lamps are read as often as normal ones"
+            main.warn(("global", "lamp_recheck_interval"), message)
         if section.notices == "ledger":
             message = "this version cannot send the notices itself: use notices: alertmanager"
             main.error(("global", "notices"), message)
@@ -154,7 +157,7 @@ class _Loading:
             timezone=section.timezone,
             timing=timing,
             lamp_interval=section.lamp_interval,
-            lamp_recheck_interval=section.lamp_recheck_interval,
+            lamp_recheck_interval=lamp_recheck_interval,
             calendar=Calendar(section.calendar.hours, section.calendar.closed, section.calendar.open),
             vantage=tuple(VantageAddress(*entry.tcp) for entry in section.vantage),
             external_url=section.external_url,
@@ -316,6 +319,8 @@ class _Loading:
             service = entries.service(raw, part.folder)
             for below, sentence in service.mistakes:
                 part.error((*here, *below) if isinstance(raw, dict) else here, sentence)
+            for below, sentence in service.doubts:
+                part.warn((*here, *below), sentence)
             for name, family in _families(service):
                 if (other := names.setdefault(name, here)) is not here:
                     message = f"is a second check called {name}: give it a name of its own, such as name: {name}-2"

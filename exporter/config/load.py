@@ -10,6 +10,7 @@ from stat import S_IROTH, S_ISREG
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from collectors.registry import AddressFamily
 from exporter.clock import SECOND
 from exporter.config import durations
 from exporter.config.document import UnreadableError, contents, parse
@@ -33,7 +34,6 @@ from exporter.config.schema import (
 )
 from exporter.config.values import NAME, is_ip
 from exporter.inventory import (
-    AddressFamily,
     Alertmanager,
     Calendar,
     Check,

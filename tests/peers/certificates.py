@@ -1,4 +1,4 @@
-"""Certificates for tests: an authority of its own, good and bad server certificates, as files with certificate and key."""
+"""Certificates for tests: an authority of its own, and files with a good or bad server certificate and its key."""
 
 import ssl
 from datetime import UTC, datetime, timedelta

@@ -1,12 +1,13 @@
 # make run    the embedded demo fleet, watched on http://127.0.0.1:10623
 # make test   all tests (those that need a program that is not installed are skipped by name)
-# make check  what CI runs: lint, types, rules, examples, tests
+# make check  what CI runs: lint, types, alert rules, examples, tests
+# make format writes the code as the linter wants it
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --require-hashes --no-deps
 
-.PHONY: run test check lint types rules examples format lock clean help
+.PHONY: run test check lint types examples format lock clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -18,7 +19,7 @@ run: $(VENV)/.runtime
 test: $(VENV)/.development
 	$(BIN)/python -m pytest
 
-check: lint types rules examples
+check: lint types examples test
 
 lint: $(VENV)/.development
 	$(BIN)/ruff format --check .
@@ -26,9 +27,6 @@ lint: $(VENV)/.development
 
 types: $(VENV)/.development
 	$(BIN)/mypy
-
-rules: $(VENV)/.development
-	$(BIN)/python -m pytest -q tests/alert_rules
 
 examples: $(VENV)/.development
 	$(BIN)/dserver-exporter check-config --config.file=examples/dserver.yml

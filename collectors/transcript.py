@@ -51,7 +51,7 @@ class Transcript:
         lines: list[str] = []
         for at, mark, said, room in self._entries:
             prefix = f"{at - self._began:6.3f} {mark} "
-            lines += [prefix + _printable(line.removesuffix("\r")) for line in self._hidden(said, room).split("\n")]
+            lines += [prefix + line for line in _printable_lines(self._hidden(said, room))]
         if self._room <= 0 or len(lines) > LINES:
             lines[LINES:] = ["..."]
         return tuple(lines)
@@ -62,6 +62,13 @@ class Transcript:
         for secret in self._secrets:
             text = text.replace(secret, HIDDEN.decode())
         return text if len(text) <= limit else text[:limit] + "..."
+
+
+def _printable_lines(text: str) -> list[str]:
+    text = text.replace("\r\n", "\n")
+    lines = text.split("\n")
+    # one look at all of it: nearly always nothing needs to be escaped
+    return lines if text.replace("\n", "").isprintable() else [_printable(line) for line in lines]
 
 
 def _printable(text: str) -> str:

@@ -32,6 +32,12 @@ UNAUTHORIZED = 401
 SERVICE_UNAVAILABLE = 503
 BECOMES_GET = frozenset({301, 302, 303})
 """What every browser makes a GET of (RFC 9110 §15.4.2-4)."""
+FIELDS = {
+    "User-Agent": "dserver-exporter",
+    "Accept": "*/*",
+    "Accept-Encoding": "identity",
+    "Connection": "close",
+}
 OUR_HEADERS = frozenset({"host", "connection", "content-length", "transfer-encoding", "accept-encoding"})
 SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie"})
 CHARSETS = {
@@ -155,6 +161,13 @@ class HttpOptions(TlsOptions):
             return read_url(self.url)
         return read_url(f"{self.scheme}://{self.host}{self.path}") if self.host else None
 
+    @cached_property
+    def fields(self) -> str:
+        """The header fields that are the same in every request."""
+        own = {name.lower() for name in self.headers}
+        fields = {name: value for name, value in FIELDS.items() if name.lower() not in own} | self.headers
+        return "\r\n".join(f"{name}: {value}" for name, value in fields.items())
+
 
 class HttpsOptions(HttpOptions):
     """What can be said about an https check."""
@@ -213,15 +226,9 @@ def _start(opts: HttpOptions, target: ServiceTarget) -> Place:
 def _request(
     opts: HttpOptions, place: Place, method: str, body: str, credential: Credential | None
 ) -> Iterator[str | Secret]:
-    fields = {"User-Agent": "dserver-exporter", "Accept": "*/*"}
-    own = {name.lower() for name in opts.headers}
-    fields = {name: value for name, value in fields.items() if name.lower() not in own} | opts.headers
-    lines = [f"{method} {place.target} HTTP/1.1", f"Host: {place.authority}"]
-    lines += [f"{name}: {value}" for name, value in fields.items()]
-    lines += ["Accept-Encoding: identity", "Connection: close"]
+    yield f"{method} {place.target} HTTP/1.1\r\nHost: {place.authority}\r\n{opts.fields}"
     if body or method in {"POST", "PUT"}:
-        lines.append(f"Content-Length: {len(body.encode())}")
-    yield "\r\n".join(lines)
+        yield f"\r\nContent-Length: {len(body.encode())}"
     if credential is not None:  # RFC 7617
         login = f"{credential.username}:{credential.password.reveal()}"
         yield "\r\nAuthorization: Basic "

@@ -148,6 +148,7 @@ class Runner:
         check = entry.check
         begun = time.monotonic()
         at = self._clock.now()
+        entry.last_start = at.monotonic  # a moment later than it was taken: grid and evidence count from one instant
         state = entry.state
         try:
             reading = await run_once(check, self.secrets, check.timing.timeout / 1000)
@@ -161,12 +162,6 @@ class Runner:
                 records.append(check_row(check, new))
             if not self.schedule.holds(entry):
                 return
-            for change in changes:
-                # a fleet that is well says so once, in the summary; what is news is what fails or was failing
-                level = logging.DEBUG if change.was is Phase.UNTRIED and failure is None else logging.INFO
-                log.log(
-                    level, "%s/%s: %s -> %s%s", *check.key, change.was, change.now, f": {failure}" if failure else ""
-                )
             if records:
                 await self._ledger.save(records)
             if not self.schedule.holds(entry):
@@ -177,6 +172,12 @@ class Runner:
             if reading.certificate_expiry is not None:
                 self._certificates[check.key] = reading.certificate_expiry
             self.publish(check, state, reading.duration)
+            for change in changes:
+                # a fleet that is well says so once, in the summary; what is news is what fails or was failing
+                level = logging.DEBUG if change.was is Phase.UNTRIED and failure is None else logging.INFO
+                log.log(
+                    level, "%s/%s: %s -> %s%s", *check.key, change.was, change.now, f": {failure}" if failure else ""
+                )
         finally:
             self.schedule.finish(entry, state, self._clock.now().monotonic)
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from collectors.failures import Refused, TimedOut, Unauthorized, WrongContent
 from collectors.registry import CHECKS, Options, Registry, check
-from exporter.clock import SystemClock
+from exporter.clock import Moment, SystemClock
 from exporter.exposition import Exposition
 from exporter.families import Selection
 from exporter.inventory import Check, CheckKey, Timing
@@ -191,6 +191,29 @@ async def test_an_outage_is_published_with_its_down_since_and_its_evidence_grows
     del script.acts["shop"]
     await rig.until(lambda: rig.value("dserver_service_up", "shop") == 1.0)
     assert rig.value("dserver_service_down_since_timestamp_seconds", "shop") is None
+
+
+async def test_a_failed_check_is_not_tried_again_before_its_grid_though_it_started_a_moment_late(
+    rig: Rig, script: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tick = 0
+    real = rig.clock.now
+
+    def later_each_time() -> Moment:
+        nonlocal tick
+        tick += 7
+        moment = real()
+        return Moment(moment.monotonic + tick, moment.wall + tick)
+
+    monkeypatch.setattr(rig.clock, "now", later_each_time)
+    script.acts["shop"] = fails(WrongContent("body"))
+    rig.add("shop", timing=Timing())
+    await rig.until(lambda: rig.value("dserver_service_up", "shop") == 0.0)
+    entry = rig.schedule.get(("web01", "shop"))
+    assert entry
+    await rig.until(lambda: not entry.running)
+    assert entry.state.first_failed
+    assert entry.due == entry.state.first_failed.monotonic + Timing().recheck_interval
 
 
 async def test_rejected_credentials_are_void_and_end_no_success(rig: Rig, script: Scripted) -> None:

@@ -214,6 +214,7 @@ async def test_a_failed_check_is_not_tried_again_before_its_grid_though_it_start
     await rig.until(lambda: not entry.running)
     assert entry.state.first_failed
     assert entry.due == entry.state.first_failed.monotonic + Timing().recheck_interval
+    assert script.runs["shop"] == 1
 
 
 async def test_rejected_credentials_are_void_and_end_no_success(rig: Rig, script: Scripted) -> None:

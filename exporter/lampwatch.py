@@ -62,9 +62,8 @@ async def read_once(
     try:
         credential = secrets.get(source.credential) if source.credential else None
         deadline = loop.time() + seconds
-        async with asyncio.timeout_at(
-            deadline + 1.0
-        ):  # the reader keeps the deadline itself; this one is for its defects
+        # the reader keeps the deadline itself; the second after it is for its defects
+        async with asyncio.timeout_at(deadline + 1.0):
             return await reader.read(LampTarget(credential), deadline)
     except CheckFailure as failure:
         return failure

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
@@ -10,7 +11,7 @@ import pytest
 from exporter.clock import SystemClock
 from exporter.ledger import Ledger
 from exporter.monitor import Monitor
-from exporter.web import serve
+from exporter.web import WebServer, serve
 
 CONFIGURATION = """
 customers:
@@ -38,12 +39,30 @@ async def service() -> AsyncIterator[int]:
     await server.wait_closed()
 
 
-async def test_from_the_start_over_a_probe_to_a_reload(tmp_path: Path, service: int) -> None:
+@dataclass(frozen=True, slots=True)
+class Exporter:
+    """What `dserver-exporter` runs, before it has read its configuration."""
+
+    file: Path
+    monitor: Monitor
+    web: WebServer
+
+
+@pytest.fixture
+async def exporter(tmp_path: Path) -> AsyncIterator[Exporter]:
     file = tmp_path / "dserver.yml"
-    file.write_text(CONFIGURATION.format(port=service))
     ledger = Ledger.open(tmp_path / "data", SystemClock())
     monitor = Monitor(file, ledger, SystemClock())
     web = await serve(monitor, "127.0.0.1:0", None)
+    yield Exporter(file, monitor, web)
+    await monitor.stop()
+    await web.stop()
+    ledger.close()
+
+
+async def test_from_the_start_over_a_probe_to_a_reload(exporter: Exporter, service: int) -> None:
+    file, monitor, web = exporter.file, exporter.monitor, exporter.web
+    file.write_text(CONFIGURATION.format(port=service))
     async with aiohttp.ClientSession(web.url) as session:
 
         async def ask(path: str, method: str = "GET") -> tuple[int, str]:
@@ -75,6 +94,3 @@ async def test_from_the_start_over_a_probe_to_a_reload(tmp_path: Path, service: 
         assert f"{file}:6: servers[0].customer: " in text
         assert "\ndserver_exporter_config_last_reload_successful 0.0\n" in (await ask("/metrics"))[1]
         assert "Attention: the last reload failed" in (await ask("/"))[1]
-    await monitor.stop()
-    await web.stop()
-    ledger.close()

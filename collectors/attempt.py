@@ -25,7 +25,8 @@ async def attempt(kind: CheckKind, target: ServiceTarget, options: Options, dead
         async with asyncio.timeout_at(deadline):
             await kind.run(talk, options)
     except Exception as error:  # noqa: BLE001 - whatever a check raises is its result
-        failure = _meaning(error, kind, talk)
+        late = talk.late if isinstance(error, TimeoutError) else None
+        failure = _meaning(late or error, kind, talk)
         if rest := talk.waiting():
             talk.transcript.note("<", rest)
         if talk.rejected is not None and failure.reason == CertificateFailure.reason:

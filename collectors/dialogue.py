@@ -10,6 +10,7 @@ import re
 import socket
 import ssl
 import time
+from collections.abc import Callable
 from typing import cast
 
 from collectors.failures import (
@@ -36,6 +37,9 @@ HIGH_WATER = 64 * 1024
 """Bytes waiting to be looked at from which on reading pauses."""
 RECORD = 16 * 1024
 """Bytes of a TLS record."""
+FREE_LOOKS = 10
+PAUSE = 0.05
+"""Seconds between two looks for something in an answer, after the first ten."""
 
 ADDRESS_FAMILIES = {"any": socket.AF_UNSPEC, "ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
 EMPTY_LINE = re.compile(rb"\r?\n\r?\n")
@@ -138,6 +142,9 @@ class _Wire(asyncio.Protocol):
             self.secure.write(data)
             self._flush()
 
+    def local_address(self) -> str:
+        return str(self._transport.get_extra_info("sockname")[0])
+
     def secure_with(self, context: ssl.SSLContext, name: str) -> ssl.SSLObject:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.secure = context.wrap_bio(self._incoming, self._outgoing, server_hostname=name)
@@ -204,6 +211,8 @@ class Dialogue:
         self.server_name = ""
         """The name of the last handshake."""
         self.handshakes = 0
+        self.late: CheckFailure | None = None
+        """What the deadline means now, where the server has answered and the answer was not the one waited for."""
         self._loop = asyncio.get_running_loop()
         self._deadline = deadline
         self._look_at = look_at
@@ -329,6 +338,27 @@ class Dialogue:
             raise Unavailable(step, self.show(line))
         raise self.unexpected(" or ".join(prefixes), line)
 
+    async def until(self, wanted: str, find: Callable[[bytes], int], limit: int) -> bytes:
+        """Return what comes, up to the end of what ``find`` finds in it (its place, -1 for not yet).
+
+        Raises UnexpectedReply, also at the deadline, where something else comes; ``wanted`` names what was to come.
+        """
+        wire = self._connected()
+        looks = 0
+        while (end := find(bytes(wire.buffer[:limit])) if wire.buffer else -1) < 0:
+            if wire.buffer:
+                self.late = self.unexpected(wanted, wire.buffer)
+                if len(wire.buffer) >= limit or wire.ended is not None:
+                    raise self.late
+            await self._more(wire)
+            looks += 1
+            if looks > FREE_LOOKS:
+                await asyncio.sleep(PAUSE)  # a server that sends in drops does not make us look at every one
+        self.late = None
+        taken = _take(wire.buffer, end)
+        self.transcript.note("<", taken)
+        return taken
+
     async def begins(self, prefix: bytes) -> bool:
         """Tell whether what comes next begins with these bytes, as soon as that is certain. Takes nothing."""
         wire = self._connected()
@@ -351,6 +381,10 @@ class Dialogue:
                 return b""
             await self._more(wire)
         return _take(wire.buffer, most)
+
+    def local_address(self) -> str:
+        """Return the IP address that we talk from."""
+        return self._connected().local_address()
 
     def waiting(self) -> bytes:
         """Return what has arrived and was not taken yet, without taking it."""

@@ -58,6 +58,25 @@ class TlsOptions(Options):
     """The oldest version spoken. ``1.0`` also admits the short keys and old ciphers of that age."""
 
 
+def _switch(value: object) -> object:
+    return {True: "required", False: "off"}[value] if isinstance(value, bool) else value  # YAML reads off as false
+
+
+class StartTlsOptions(TlsOptions):
+    """What can be said about TLS in protocols that begin in plain text."""
+
+    starttls: Annotated[Literal["auto", "required", "off"], BeforeValidator(_switch)] = "auto"
+    """``auto``: used where the server offers it."""
+    certificate: Literal["verify", "ignore"] = "ignore"
+    """A client that takes plain text where there is no TLS gains nothing from refusing a certificate."""
+
+
+def needs_name(options: TlsOptions) -> bool:
+    """Tell whether a certificate is verified and the options say no name for it."""
+    encrypted = not isinstance(options, StartTlsOptions) or options.starttls != "off"
+    return encrypted and options.certificate == "verify" and not options.server_name
+
+
 class Contexts:
     """One context for all checks that trust the same; made anew when its CA file changes."""
 

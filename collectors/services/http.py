@@ -21,7 +21,7 @@ from collectors.http1 import Response, read_body, read_head
 from collectors.patterns import Pattern, TooSlow, search
 from collectors.registry import Port, ServiceTarget, check
 from collectors.secret import Credential, Secret
-from collectors.tls import TlsOptions, is_ip
+from collectors.tls import TlsOptions, is_ip, needs_name
 
 REDIRECTS = 5
 OVERHEAD = 512 * 1024
@@ -177,8 +177,8 @@ class HttpsOptions(HttpOptions):
 
 def _verifies(opts: HttpsOptions) -> bool:
     """Tell whether a certificate is verified for a name that the options do not give."""
-    names_itself = opts.server_name or (opts.url and opts.named and not is_ip(opts.named.host))
-    return opts.certificate == "verify" and not names_itself
+    named_by_url = opts.url and opts.named and not is_ip(opts.named.host)
+    return needs_name(opts) and not named_by_url
 
 
 @check("http", options=HttpOptions)
@@ -278,9 +278,9 @@ async def _judge_body(talk: Dialogue, opts: HttpOptions, method: str, response: 
     charset = _CHARSET.search(response.fields.get("content-type", ""))
     text = body.decode(CHARSETS.get(charset[1].lower(), "utf-8") if charset else "utf-8", "replace")
     try:
-        if opts.expect_body is not None and not search(opts.expect_body, text):
+        if opts.expect_body is not None and search(opts.expect_body, text) is None:
             raise WrongContent(talk.step, f"expect_body is not in the {len(body)} bytes of the body")
-        if opts.reject_body is not None and search(opts.reject_body, text):
+        if opts.reject_body is not None and search(opts.reject_body, text) is not None:
             raise WrongContent(talk.step, "reject_body is in the body")
     except TooSlow:
         raise Misconfigured(

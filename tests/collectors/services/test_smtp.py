@@ -1,0 +1,233 @@
+"""smtp: a mail server that greets, answers and says goodbye passes; every other is told as what it is."""
+
+import asyncio
+import contextlib
+import ssl
+from typing import Any
+
+import pytest
+from aiosmtpd.handlers import Sink
+from aiosmtpd.smtp import SMTP
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from collectors.dialogue import Dialogue
+from collectors.failures import (
+    CertificateFailure,
+    CheckFailure,
+    TimedOut,
+    Unavailable,
+    UnexpectedReply,
+    Unreachable,
+    WrongContent,
+)
+from collectors.registry import CHECKS, ServiceTarget
+from collectors.services import smtp as module
+from collectors.services.smtp import SmtpOptions
+from tests.peers.certificates import DAY, Authority, now, server_context
+from tests.peers.scripted import Attempt, Script, Serve, says
+
+NAME = "mail.example"
+
+
+def mail_server(
+    *,
+    greeting: bytes = b"220 mail.example ESMTP\r\n",
+    ehlo: bytes = b"250-mail.example\r\n250-PIPELINING\r\n250 8BITMIME\r\n",
+    starttls: bytes = b"220 go ahead\r\n",
+    quit_: bytes = b"221 2.0.0 bye\r\n",
+    tls: ssl.SSLContext | None = None,
+    heard: list[str] | None = None,
+) -> Script:
+    """Answer as told; with ``tls``, STARTTLS is offered before it is begun."""
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(greeting)
+        encrypted = False
+        while line := (await reader.readline()).decode().strip():
+            if heard is not None:
+                heard.append(line)
+            match line.split()[0]:
+                case "EHLO":
+                    writer.write(ehlo if encrypted or not tls else ehlo.replace(b"PIPELINING", b"StartTLS"))
+                case "STARTTLS":
+                    writer.write(starttls)
+                    if tls and starttls.startswith(b"220"):
+                        await writer.start_tls(tls)
+                        encrypted = True
+                case "QUIT":
+                    writer.write(quit_)
+                    return
+
+    return script
+
+
+async def test_a_mail_server_passes_without_a_word_too_many(serve: Serve, run: Attempt) -> None:
+    heard: list[str] = []
+    assert (await run("smtp", await serve(mail_server(heard=heard)))).failure is None
+    assert heard == ["EHLO [127.0.0.1]", "QUIT"]
+    heard.clear()
+    assert (await run("smtp", await serve(mail_server(heard=heard)), helo="probe.example")).failure is None
+    assert heard[0] == "EHLO probe.example"
+
+
+async def test_starttls_is_used_where_it_is_offered_and_its_certificate_reported(
+    serve: Serve, run: Attempt, authority: Authority
+) -> None:
+    heard: list[str] = []
+    ends = now() - DAY
+    context = server_context(authority.issue("other.example", ends=ends))
+    reading = await run("smtp", await serve(mail_server(tls=context, heard=heard)))
+    assert reading.failure is None
+    assert reading.certificate_expiry == ends.timestamp()
+    assert heard == ["EHLO [127.0.0.1]", "STARTTLS", "EHLO [127.0.0.1]", "QUIT"]
+
+
+async def test_the_certificate_is_judged_where_that_is_asked_for(
+    serve: Serve, run: Attempt, authority: Authority
+) -> None:
+    ends = now() - DAY
+    port = await serve(mail_server(tls=server_context(authority.issue(NAME, ends=ends))))
+    reading = await run("smtp", port, hostname=NAME, certificate="verify", ca_file=authority.file)
+    assert isinstance(reading.failure, CertificateFailure)
+    assert reading.failure.detail.startswith("expired on")
+    assert reading.certificate_expiry == ends.timestamp()
+
+
+async def test_starttls_can_be_required_or_left_out(serve: Serve, run: Attempt, authority: Authority) -> None:
+    reading = await run("smtp", await serve(mail_server()), starttls="required")
+    assert isinstance(reading.failure, WrongContent)
+    assert reading.failure.step == "starttls"
+    heard: list[str] = []
+    tls = server_context(authority.issue(NAME))
+    assert (await run("smtp", await serve(mail_server(tls=tls, heard=heard)), starttls=False)).failure is None
+    assert "STARTTLS" not in heard
+
+
+@pytest.mark.parametrize(
+    ("server", "failure", "step"),
+    [
+        ({"greeting": b"421 too busy\r\n"}, Unavailable, "greeting"),
+        ({"greeting": b"450 later\r\n"}, Unavailable, "greeting"),
+        ({"greeting": b"554-No\r\n554 service\r\n"}, Unavailable, "greeting"),
+        ({"greeting": b"521 no mail here\r\n"}, Unavailable, "greeting"),
+        ({"greeting": b"550 who are you\r\n"}, WrongContent, "greeting"),
+        ({"greeting": b"250 what\r\n"}, WrongContent, "greeting"),
+        ({"greeting": b"SSH-2.0-x\r\n"}, UnexpectedReply, "greeting"),
+        ({"greeting": b"* OK IMAP4rev1\r\n"}, UnexpectedReply, "greeting"),
+        ({"greeting": b"220-a\r\n221 b\r\n"}, UnexpectedReply, "greeting"),
+        ({"greeting": b"220-a\r\nb\r\n"}, UnexpectedReply, "greeting"),
+        ({"greeting": b"2200 a\r\n"}, UnexpectedReply, "greeting"),
+        ({"greeting": b"220_a\r\n"}, UnexpectedReply, "greeting"),
+        ({"greeting": b"\xd9\xa2\xd9\xa2\xd9\xa0 a\r\n"}, UnexpectedReply, "greeting"),
+        ({"greeting": b"220-\r\n" * 1000}, UnexpectedReply, "greeting"),
+        ({"greeting": b"220 " + b"x" * 10_000}, UnexpectedReply, "greeting"),
+        ({"ehlo": b"502 what?\r\n"}, WrongContent, "ehlo"),
+        ({"ehlo": b"421 going down\r\n"}, Unavailable, "ehlo"),
+        ({"ehlo": b"\0\xff\r\n"}, UnexpectedReply, "ehlo"),
+        ({"quit_": b"500 never heard of it\r\n"}, WrongContent, "quit"),
+        ({"quit_": b""}, Unreachable, "quit"),
+    ],
+)
+async def test_every_answer_is_told_as_what_it_is(
+    serve: Serve, run: Attempt, server: dict[str, bytes], failure: type[CheckFailure], step: str
+) -> None:
+    reading = await run("smtp", await serve(mail_server(**server)))  # type: ignore[arg-type]  # the answers only
+    assert type(reading.failure) is failure
+    assert reading.failure.step == step
+    assert len(str(reading.failure)) < 500
+
+
+async def test_a_greeting_without_text_is_one(serve: Serve, run: Attempt) -> None:
+    assert (await run("smtp", await serve(mail_server(greeting=b"220\r\n", ehlo=b"250\r\n")))).failure is None
+
+
+async def test_a_refused_starttls_is_told_at_its_step(serve: Serve, run: Attempt, authority: Authority) -> None:
+    tls = server_context(authority.issue(NAME))
+    port = await serve(mail_server(tls=tls, starttls=b"454 not now\r\n"))
+    reading = await run("smtp", port)
+    assert isinstance(reading.failure, Unavailable)
+    assert reading.failure.step == "starttls"
+
+
+async def test_words_before_the_encryption_are_not_taken_for_encrypted_ones(
+    serve: Serve, run: Attempt, authority: Authority
+) -> None:
+    tls = server_context(authority.issue(NAME))
+    port = await serve(mail_server(tls=tls, starttls=b"220 go\r\n250 mail.example\r\n"))
+    reading = await run("smtp", port)
+    assert isinstance(reading.failure, UnexpectedReply)
+
+
+async def test_an_endless_reply_ends(serve: Serve, run: Attempt) -> None:
+    async def endless(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            writer.write(b"220-welcome\r\n" * 100)
+            await writer.drain()
+
+    assert isinstance((await run("smtp", await serve(endless))).failure, UnexpectedReply)
+
+
+async def test_silence_is_a_timeout(serve: Serve, run: Attempt) -> None:
+    reading = await run("smtp", await serve(says(b"220-and then")), within=0.1)
+    assert isinstance(reading.failure, TimedOut)
+    assert reading.failure.step == "greeting"
+
+
+@given(
+    st.lists(st.sampled_from(["220", "250", "421", "-", " ", "x", "\r\n", "\n", "\0", "2", "０"]), max_size=30).map(
+        "".join
+    )
+)
+def test_no_reply_breaks_the_parser(reply: str) -> None:
+    async def parse() -> None:
+        talk = Dialogue(ServiceTarget("127.0.0.1"), 0)
+        lines = iter(reply.split("\n"))
+
+        async def line(limit: int) -> str:
+            try:
+                return next(lines).removesuffix("\r")
+            except StopIteration:
+                raise Unreachable("greeting") from None
+
+        talk.line = line  # type: ignore[method-assign, assignment]  # no network for hundreds of examples
+        texts = await module.expect(talk, "greeting", 220)
+        assert texts
+        assert reply.startswith("220")
+
+    with contextlib.suppress(Unreachable, UnexpectedReply, Unavailable, WrongContent):
+        asyncio.run(parse())
+
+
+@pytest.mark.parametrize("wrong", [{"helo": "a b"}, {"helo": "x\r\nQUIT"}, {"starttls": "maybe"}])
+def test_options_that_cannot_be_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        SmtpOptions.model_validate(wrong)
+
+
+def test_a_name_is_needed_only_where_the_certificate_is_judged() -> None:
+    kind = CHECKS["smtp"]
+    assert not kind.tls(SmtpOptions())
+    assert kind.tls(SmtpOptions(certificate="verify"))
+    assert not kind.tls(SmtpOptions(certificate="verify", starttls="off"))
+    assert not kind.tls(SmtpOptions(certificate="verify", server_name="mail.example"))
+
+
+def test_yaml_reads_off_as_false() -> None:
+    assert SmtpOptions.model_validate({"starttls": False}).starttls == "off"
+
+
+# aiosmtpd is a server that we did not write
+
+
+async def test_aiosmtpd_passes_with_its_certificate(run: Attempt, authority: Authority) -> None:
+    tls = server_context(authority.issue(NAME))
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: SMTP(Sink(), tls_context=tls, loop=loop), "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        options: dict[str, Any] = {"starttls": "required", "certificate": "verify", "ca_file": authority.file}
+        reading = await run("smtp", port, hostname=NAME, **options)
+    assert reading.failure is None
+    assert reading.certificate_expiry is not None

@@ -127,7 +127,7 @@ class _Wire(asyncio.Protocol):
         """Return a future of more input, or of the end."""
         if self.secure is not None:
             self._flush()  # our part of the handshake, where nothing we said has taken it along
-        if self._paused:
+        if self._paused and not self._transport.is_closing():
             self._transport.resume_reading()
             self._paused = False
         self._waiter = loop.create_future()

@@ -12,7 +12,7 @@ HEAD = 64 * 1024
 HEADERS = 200
 INTERIM = 10
 """Responses 1xx before the one that counts, at most."""
-CHUNKS = 16 * 1024
+CHUNKS = 64 * 1024
 """Chunks of a body, at most."""
 CHUNK_LINE = 1024
 SWITCHING_PROTOCOLS = 101

@@ -17,6 +17,8 @@ from collectors.failures import Misconfigured
 from collectors.registry import Options
 
 STEP = "tls"
+LEGACY_SERVER_CONNECT = 0x4
+"""SSL_OP_LEGACY_SERVER_CONNECT, for servers without secure renegotiation; `ssl` names it from Python 3.12 on."""
 NAMES_TOLD = 5
 LONGEST_NAME = 100
 
@@ -114,6 +116,7 @@ def _context(file: Path | None, *, verify: bool, oldest: str) -> ssl.SSLContext:
         case "1.0":
             context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
             context.set_ciphers("DEFAULT:@SECLEVEL=0")  # OpenSSL 3 has no older version at higher levels
+            context.options |= LEGACY_SERVER_CONNECT
         case "1.2":
             context.minimum_version = ssl.TLSVersion.TLSv1_2
         case _:
@@ -151,7 +154,7 @@ def read_certificate(der: bytes) -> Certificate | None:
             _common_name(certificate.issuer) or certificate.issuer.rfc4514_string(),
             certificate.issuer == certificate.subject,
         )
-    except ValueError:  # OpenSSL accepts more than the parser does
+    except Exception:  # noqa: BLE001 - a server chooses the certificate, and OpenSSL accepts more than the parser does
         return None
 
 
@@ -160,7 +163,7 @@ def expiry(der: bytes) -> float | None:
     """Return when a certificate ends (Unix time, seconds), None where it cannot be read."""
     try:
         return x509.load_der_x509_certificate(der).not_valid_after_utc.timestamp()
-    except ValueError:
+    except Exception:  # noqa: BLE001 - a server chooses the certificate, and OpenSSL accepts more than the parser does
         return None
 
 

@@ -248,7 +248,8 @@ def _redirect(talk: Dialogue, opts: HttpOptions, place: Place, response: Respons
     try:
         onward = read_url(urljoin(str(place), location.replace(" ", "%20")))
     except ValueError:
-        raise WrongContent("redirect", f"{response} to what cannot be followed: {talk.show(location)}") from None
+        detail = f"{talk.show(str(response))} to what cannot be followed: {talk.show(location)}"
+        raise WrongContent("redirect", detail) from None
     if onward.host != place.host:
         detail = f"{talk.show(str(response))} to another host, {talk.show(onward.host)}, which is not followed"
         raise WrongContent("redirect", detail)
@@ -283,6 +284,4 @@ async def _judge_body(talk: Dialogue, opts: HttpOptions, method: str, response: 
         if opts.reject_body is not None and search(opts.reject_body, text) is not None:
             raise WrongContent(talk.step, "reject_body is in the body")
     except TooSlow:
-        raise Misconfigured(
-            talk.step, "a pattern needs too long on this body: it must not repeat a repetition"
-        ) from None
+        raise Misconfigured(talk.step, "expect_body or reject_body needs too long on this body: simplify it") from None

@@ -12,7 +12,7 @@ from collectors.dialogue import Dialogue
 from collectors.failures import CertificateFailure, Misconfigured, TimedOut, TlsFailure, Unreachable
 from collectors.reading import ServiceReading
 from collectors.registry import CheckKind, ServiceTarget
-from collectors.tls import TlsOptions
+from collectors.tls import TlsOptions, expiry, read_certificate
 from tests.peers.certificates import DAY, Authority, now, server_context
 from tests.peers.scripted import Serve, says
 
@@ -280,3 +280,19 @@ def test_a_relative_ca_file_is_taken_from_the_folder_of_the_configuration(tmp_pa
 def test_tls_options_that_cannot_be_are_refused(wrong: dict[str, str]) -> None:
     with pytest.raises(ValidationError):
         TlsOptions.model_validate(wrong)
+
+
+@pytest.mark.parametrize("der", [b"", b"\x30\x00", b"no certificate"])
+def test_a_certificate_that_cannot_be_read_has_no_expiry_and_breaks_nothing(der: bytes) -> None:
+    assert expiry(der) is None
+    assert read_certificate(der) is None
+
+
+async def test_a_certificate_with_odd_names_is_told_in_one_printable_line(serve: Serve, authority: Authority) -> None:
+    names = ["x" * 50 + ".example"] + ["a" * 50 + f"{number}.example" for number in range(500)]
+    port = await serve(says(b"hello\n"), tls=server_context(authority.issue(*names)))
+    reading = await run(port, authority.file)
+    assert isinstance(reading.failure, CertificateFailure)
+    assert reading.failure.detail.isprintable()
+    assert "and 496 more" in reading.failure.detail
+    assert len(reading.failure.detail) < 600

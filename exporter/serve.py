@@ -70,8 +70,10 @@ async def running(options: ServeOptions) -> AsyncIterator[asyncio.Event]:
             )
             yield stopped
         finally:
-            await monitor.stop()
-            await web.stop()
+            try:
+                await monitor.stop()
+            finally:
+                await web.stop()
     finally:
         await asyncio.to_thread(ledger.close)
 

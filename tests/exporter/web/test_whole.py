@@ -11,7 +11,9 @@ import pytest
 from exporter.clock import SystemClock
 from exporter.ledger import Ledger
 from exporter.monitor import Monitor
+from exporter.serve import ServeOptions, running
 from exporter.web import WebServer, serve
+from tests.peers.process import free_port
 
 CONFIGURATION = """
 customers:
@@ -94,3 +96,25 @@ async def test_from_the_start_over_a_probe_to_a_reload(exporter: Exporter, servi
         assert f"{file}:6: servers[0].customer: " in text
         assert "\ndserver_exporter_config_last_reload_successful 0.0\n" in (await ask("/metrics"))[1]
         assert "Attention: the last reload failed" in (await ask("/"))[1]
+
+
+async def test_a_monitoring_that_cannot_stop_keeps_neither_the_port_nor_the_ledger(
+    tmp_path: Path, service: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "dserver.yml"
+    file.write_text(CONFIGURATION.format(port=service))
+    stop = Monitor.stop
+
+    async def broken(self: Monitor) -> None:
+        await stop(self)
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(Monitor, "stop", broken)
+    monkeypatch.setattr("exporter.serve._on_signals", lambda _monitor: asyncio.Event())  # pytest's own handlers stay
+    port = free_port()
+    with pytest.raises(RuntimeError, match="broken"):
+        async with running(ServeOptions(file, tmp_path / "data", f"127.0.0.1:{port}")):
+            pass
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", port)
+    Ledger.open(tmp_path / "data", SystemClock()).close()

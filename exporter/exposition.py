@@ -1,6 +1,7 @@
 """The exposition of a large fleet: lines are rendered when a result changes, and joined when Prometheus scrapes.
 
-Format: Prometheus text 0.0.4. The bytes equal what ``prometheus_client.generate_latest`` would give for the same data.
+Formats: Prometheus text 0.0.4 and OpenMetrics 1.0. The bytes equal what prometheus_client's two renderers would give
+for the same data: for gauges whose help needs no escaping, as all of ours, they differ only in OpenMetrics's end.
 """
 
 from collections import defaultdict
@@ -12,6 +13,8 @@ from exporter.families import FAMILIES, Family, Selection
 
 Owner = tuple[str, ...]
 """Who published: a check, a lamp source, a server. What it publishes replaces what it published before."""
+
+OPENMETRICS_END = b"# EOF\n"
 
 OWNERS_PER_CHUNK = 2_000
 """Lines are joined for so many owners at a time: about 200 kB, a fraction of a millisecond."""
@@ -42,7 +45,8 @@ class Lines:
 
     def add(self, family: Family, labels: str, value: float) -> None:
         """Add one sample. ``labels`` come from `label_text`: families that share labels share the text."""
-        line = f"{family.name}{labels} {floatToGoString(value)}\n".encode()
+        # what a server sends can hold a lone surrogate, which has no UTF-8: it becomes "?"
+        line = f"{family.name}{labels} {floatToGoString(value)}\n".encode(errors="replace")
         self.by_family[family.index] = self.by_family.get(family.index, b"") + line
 
 

@@ -7,8 +7,10 @@ from importlib.metadata import version
 
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
 from exporter.clock import SECOND, Clock
+from exporter.exposition import OPENMETRICS_END
 
 VERSION = version("dserver-exporter")
 
@@ -79,8 +81,11 @@ class Telemetry:
         self.vantage_up.set(1)
         ProcessCollector(registry=self.registry)
 
-    def render(self) -> bytes:
-        """Return the metrics as text."""
+    def render(self, *, openmetrics: bool = False) -> bytes:
+        """Return the metrics as text, in OpenMetrics without its end."""
+        if openmetrics:
+            text: bytes = generate_openmetrics(self.registry)
+            return text.removesuffix(OPENMETRICS_END)
         return prometheus_client.generate_latest(self.registry)
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:

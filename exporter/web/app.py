@@ -8,16 +8,19 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from exporter.config import ConfigError, redacted
+from exporter.exposition import OPENMETRICS_END
 from exporter.families import Selection
 from exporter.inventory import Config
 from exporter.monitor import Monitor
 from exporter.web import page, scrape
+from exporter.web.accept import prefers_openmetrics
 from exporter.web.access import Passwords, authenticate, from_another_site, is_local
 from exporter.web.config import WebConfig
 from exporter.web.probe import Prober
 
 TEXT = "text/plain; charset=utf-8"
 METRICS = "text/plain; version=0.0.4; charset=utf-8"
+OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 TRUSTED = web.RequestKey("trusted", bool)
 """Whether the client may see contacts and transcripts and make the exporter act."""
@@ -86,22 +89,29 @@ class Endpoints:
         return web.Response(body=body, headers=headers)
 
     async def _metrics(self, request: web.Request) -> web.StreamResponse:
-        asked = request.query.getall("collect[]", ())
+        asked = [name for given in request.query.getall("collect[]", ()) for name in given.split(",")]
         if unknown := set(asked) - set(Selection):
             raise web.HTTPBadRequest(
                 text=f"collect[] knows {', '.join(Selection)}; not {', '.join(map(repr, sorted(unknown)))}.\n"
             )
         selections = {Selection(name) for name in asked or Selection}
+        openmetrics = prefers_openmetrics(request.headers.getall(hdrs.ACCEPT, ()))
+        headers: dict[str, str] = {
+            hdrs.CONTENT_TYPE: OPENMETRICS if openmetrics else METRICS,
+            hdrs.VARY: f"{hdrs.ACCEPT}, {hdrs.ACCEPT_ENCODING}",
+        }
         begun = asyncio.get_running_loop().time()
         try:
-            return await scrape.send(request, self._text(selections), METRICS, self._threads)
+            return await scrape.send(request, self._text(selections, openmetrics=openmetrics), headers, self._threads)
         finally:
             self._monitor.telemetry.scrape_duration.set(asyncio.get_running_loop().time() - begun)
 
-    def _text(self, selections: set[Selection]) -> Iterator[bytes]:
+    def _text(self, selections: set[Selection], *, openmetrics: bool) -> Iterator[bytes]:
         yield from self._monitor.exposition.chunks(selections)
         if Selection.EXPORTER in selections:
-            yield self._monitor.telemetry.render()
+            yield self._monitor.telemetry.render(openmetrics=openmetrics)
+        if openmetrics:
+            yield OPENMETRICS_END
 
     async def _probe(self, request: web.Request) -> web.StreamResponse:
         self._act(request)

@@ -2,10 +2,12 @@
 
 import asyncio
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 
 from aiohttp import hdrs, web
+
+from exporter.web.accept import accepts_gzip
 
 PIECE = 256 * 1024
 """Bytes (before compression) that are handled at a time: what a slow reader keeps us holding."""
@@ -15,27 +17,11 @@ DEADLINE = 60.0
 """Seconds until a reader that does not read is dropped. Prometheus gives up after 10 to 60."""
 
 
-def accepts_gzip(values: Iterable[str]) -> bool:
-    """Tell whether ``Accept-Encoding`` header lines allow gzip (RFC 9110 section 12.5.3)."""
-    quality: dict[str, float] = {}
-    for entry in ",".join(values).lower().split(","):
-        coding, *parameters = (part.strip() for part in entry.split(";"))
-        quality[coding] = 1.0
-        for parameter in parameters:
-            name, _, value = parameter.partition("=")
-            if name.strip() == "q":
-                try:
-                    quality[coding] = float(value)
-                except ValueError:
-                    quality[coding] = 0.0
-    return quality.get("gzip", quality.get("x-gzip", quality.get("*", 0.0))) > 0.0
-
-
 async def send(
-    request: web.Request, chunks: Iterable[bytes], content_type: str, executor: Executor
+    request: web.Request, chunks: Iterable[bytes], headers: Mapping[str, str], executor: Executor
 ) -> web.StreamResponse:
     """Answer with the text of ``chunks``. A reader that has not taken it all before the deadline is dropped."""
-    response = web.StreamResponse(headers={hdrs.CONTENT_TYPE: content_type, hdrs.VARY: hdrs.ACCEPT_ENCODING})
+    response = web.StreamResponse(headers=headers)
     gzip = accepts_gzip(request.headers.getall(hdrs.ACCEPT_ENCODING, ()))
     if gzip:
         response.headers[hdrs.CONTENT_ENCODING] = "gzip"
@@ -43,7 +29,7 @@ async def send(
         async with asyncio.timeout(DEADLINE):
             await response.prepare(request)
             if request.method != hdrs.METH_HEAD:
-                await (_compressed if gzip else _plain)(response, _pieces(chunks), executor)
+                await (_compressed if gzip else _plain)(response, pieces(chunks), executor)
                 await response.write_eof()
     except TimeoutError:
         if request.transport:
@@ -51,7 +37,7 @@ async def send(
     return response
 
 
-def _pieces(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def pieces(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Join small chunks, so that each piece is worth a write."""
     held: list[bytes] = []
     size = 0
@@ -64,16 +50,16 @@ def _pieces(chunks: Iterable[bytes]) -> Iterator[bytes]:
     yield b"".join(held)
 
 
-async def _plain(response: web.StreamResponse, pieces: Iterable[bytes], _executor: Executor) -> None:
-    for piece in pieces:
+async def _plain(response: web.StreamResponse, text: Iterable[bytes], _executor: Executor) -> None:
+    for piece in text:
         await response.write(piece)
         await asyncio.sleep(0)  # writing waits only while the connection is full, and a fast reader keeps it empty
 
 
-async def _compressed(response: web.StreamResponse, pieces: Iterable[bytes], executor: Executor) -> None:
+async def _compressed(response: web.StreamResponse, text: Iterable[bytes], executor: Executor) -> None:
     loop = asyncio.get_running_loop()
     packer = zlib.compressobj(level=1, wbits=31)  # 31: with gzip's header
-    for piece in pieces:
+    for piece in text:
         if len(piece) < INLINE:
             await response.write(packer.compress(piece))
         else:

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.registry import Collector
 
-from exporter.exposition import OWNERS_PER_CHUNK, Exposition, Lines, label_text, text_of
+from exporter.exposition import OPENMETRICS_END, OWNERS_PER_CHUNK, Exposition, Lines, label_text, text_of
 from exporter.families import FAMILIES, Family, Selection
 
 Sample = tuple[Family, tuple[str, ...], float]
@@ -60,13 +61,22 @@ def lines(owner: Sequence[Sample]) -> Lines:
 
 
 @given(st.lists(st.lists(samples(), max_size=6), max_size=6))
-def test_the_text_equals_that_of_prometheus_client_byte_for_byte(owners: list[list[Sample]]) -> None:
+def test_both_formats_equal_those_of_prometheus_client_byte_for_byte(owners: list[list[Sample]]) -> None:
     exposition = Exposition()
     for number, owner in enumerate(owners):
         exposition.publish(("owner", str(number)), lines(owner))
     registry = CollectorRegistry()
     registry.register(Oracle(owners))
-    assert b"".join(exposition.chunks(list(Selection))) == generate_latest(registry)
+    text = b"".join(exposition.chunks(list(Selection)))
+    assert text == generate_latest(registry)
+    assert text + OPENMETRICS_END == generate_openmetrics(registry)
+
+
+def test_a_lone_surrogate_costs_one_character_and_no_line() -> None:
+    family = FAMILIES[2]
+    exposition = Exposition()
+    exposition.publish(("a",), lines([(family, ("web\ud800", "https", "https"), 1.0)]))
+    assert b'server="web?"} 1.0\n' in b"".join(exposition.chunks(list(Selection)))
 
 
 def test_a_fleet_larger_than_a_chunk_is_said_in_full_and_in_order() -> None:

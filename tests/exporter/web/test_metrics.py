@@ -5,16 +5,21 @@ import gzip
 import subprocess
 import threading
 import zlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import Metric
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as text_string_to_openmetrics_families
+from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.families import Selection
 from exporter.monitor import Monitor
 from exporter.outage import CheckState
 from exporter.web import scrape
-from exporter.web.scrape import accepts_gzip
+from exporter.web.accept import accepts_gzip, prefers_openmetrics
+from tests.peers.prometheus import Prometheus
 
 UP = CheckState(up=True, ever_up=True, last_run=1_800_000_000_000)
 
@@ -48,6 +53,8 @@ async def test_without_collect_everything_is_there_for_prometheus_to_read(start:
         ("collect%5B%5D=sensors", set()),
         ("collect[]=exporter", {"exporter"}),
         ("collect[]=lamps&collect[]=services&collect[]=lamps", {"service", "lamp"}),
+        ("collect[]=services,exporter", {"service", "exporter"}),
+        ("collect[]=services,sensors&collect[]=lamps,services", {"service", "lamp"}),
     ],
 )
 async def test_collect_selects_and_what_names_the_servers_always_comes_along(
@@ -71,7 +78,7 @@ async def test_collect_selects_and_what_names_the_servers_always_comes_along(
 
 async def test_an_unknown_selection_is_refused_with_the_known_ones(start: Any) -> None:
     client = await start()
-    status, text = await client.get("/metrics?collect[]=services&collect[]=disks")
+    status, text = await client.get("/metrics?collect[]=services,disks")
     assert status == 400
     assert text == "collect[] knows services, lamps, sensors, exporter; not 'disks'.\n"
 
@@ -102,7 +109,7 @@ async def test_compression_follows_accept_encoding(start: Any, header: str, acce
     async with client.session.get(client.url("/metrics?collect[]=services"), **options) as response:
         body = await response.read()
         assert response.headers.get("Content-Encoding", "") == ("gzip" if accepted else "")
-        assert response.headers["Vary"] == "Accept-Encoding"
+        assert response.headers["Vary"] == "Accept, Accept-Encoding"
     text = gzip.decompress(body) if accepted else body
     assert b"\ndserver_service_up{" in text
 
@@ -110,6 +117,118 @@ async def test_compression_follows_accept_encoding(start: Any, header: str, acce
 def test_several_accept_encoding_lines_count_as_one() -> None:
     assert accepts_gzip(["br", "gzip"])
     assert not accepts_gzip(["gzip", "gzip;q=0"])
+
+
+PROMETHEUS = (
+    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
+    "application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,"
+    "text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+)
+
+
+@pytest.mark.parametrize(
+    ("accept", "openmetrics"),
+    [
+        ([PROMETHEUS], True),
+        (PROMETHEUS.split(","), True),
+        ([f"application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;q=0.7,{PROMETHEUS}"], True),
+        (["Application/OpenMetrics-Text"], True),
+        (["application/openmetrics-text; version=1.0.0 ; q=0.1"], True),
+        (['application/openmetrics-text;version="1.0.0"'], True),
+        (["application/openmetrics-text,*/*"], True),
+        (["application/openmetrics-text;q=0.3,text/plain;version=0.0.4;q=0.6"], False),
+        (["application/openmetrics-text,text/plain"], False),
+        (["application/openmetrics-text;version=0.0.1,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"], False),
+        (["application/openmetrics-text;version=2.0.0"], False),
+        (["application/openmetrics-text;q=0"], False),
+        (["application/openmetrics-text;version=1.0.0;q=0,*/*;q=1"], False),
+        (["application/openmetrics-text;q=x"], False),
+        (["application/openmetrics-text;q=nan"], False),
+        (["application/openmetrics-text;q=9"], False),
+        (["text/plain;version=1.0.0;q=0.9,application/openmetrics-text;q=0.2,text/plain;version=0.0.4;q=0.1"], True),
+        (["text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"], False),
+        (["application/json"], False),
+        (["*/*"], False),
+        ([""], False),
+        ([], False),
+    ],
+)
+def test_the_format_follows_accept_with_its_weights(accept: list[str], openmetrics: bool) -> None:
+    assert prefers_openmetrics(accept) is openmetrics
+
+
+def samples(families: Iterable[Metric]) -> set[tuple[str, frozenset[tuple[str, str]], float]]:
+    """Return the samples whose value is the same from one scrape to the next."""
+    return {
+        (sample.name, frozenset(sample.labels.items()), sample.value)
+        for family in families
+        for sample in family.samples
+        if not sample.name.startswith("process_") and "seconds" not in sample.name
+    }
+
+
+async def test_openmetrics_has_the_same_samples_as_the_text_format_and_one_end(start: Any) -> None:
+    client = await start()
+    async with client.session.get(client.url("/metrics"), headers={"Accept": PROMETHEUS}) as response:
+        assert response.status == 200
+        assert response.headers["Content-Type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
+        told = await response.text()
+    _, text = await client.get("/metrics")
+    assert told.endswith("\n# EOF\n")
+    assert told.count("# EOF") == 1
+    assert "# EOF" not in text
+    assert "# TYPE dserver_exporter_checks counter\n" in told
+    assert "# TYPE dserver_exporter_checks_total counter\n" in text
+    parsed = samples(text_string_to_openmetrics_families(told))
+    assert parsed == samples(text_string_to_metric_families(text))
+    assert ("dserver_exporter_ledger_errors_total", frozenset(), 0.0) in parsed
+
+
+async def test_openmetrics_without_the_exporters_own_metrics_ends_too(start: Any) -> None:
+    client = await start()
+    _, told = await client.get("/metrics?collect[]=services", headers={"Accept": PROMETHEUS})
+    assert told.endswith("\n# EOF\n")
+    assert list(text_string_to_openmetrics_families(told))
+
+
+SCRAPING = """
+global: {{scrape_interval: 1s}}
+scrape_configs:
+  - {{job_name: openmetrics, scrape_protocols: [OpenMetricsText1.0.0], static_configs: [{{targets: ["{target}"]}}]}}
+  - {{job_name: text, scrape_protocols: [PrometheusText0.0.4], static_configs: [{{targets: ["{target}"]}}]}}
+"""
+
+
+async def test_a_real_prometheus_reads_the_same_from_both_formats(
+    start: Any, monitor: Monitor, peer: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    formats: set[bool] = set()
+    render = monitor.telemetry.render
+
+    def noted(*, openmetrics: bool) -> bytes:
+        formats.add(openmetrics)
+        return render(openmetrics=openmetrics)
+
+    monkeypatch.setattr(monitor.telemetry, "render", noted)
+    client = await start()
+    target = f"127.0.0.1:{client.web.port}"
+    prometheus = Prometheus(peer("prometheus"), tmp_path / "prometheus", SCRAPING.format(target=target))
+    await asyncio.to_thread(prometheus.start)
+
+    async def series(job: str) -> set[tuple[tuple[str, str], ...]]:
+        found = await asyncio.to_thread(prometheus.query, f'{{job="{job}",__name__=~"dserver_.+|process_.+"}}')
+        return {tuple(sorted((each["metric"] | {"job": ""}).items())) for each in found}
+
+    try:
+        async with asyncio.timeout(20):
+            while not (await series("openmetrics") and await series("text")):  # noqa: ASYNC110 - another program's state
+                await asyncio.sleep(0.05)
+        assert await series("openmetrics") == await series("text")
+        up = await asyncio.to_thread(prometheus.query, 'dserver_service_up{job="openmetrics"}')
+        assert [each["value"][1] for each in up] == ["1"]
+        assert formats == {True, False}
+    finally:
+        await asyncio.to_thread(prometheus.stop)
 
 
 class Endless:

@@ -51,6 +51,8 @@ class Telemetry:
         self.reload_successful = self._gauge(
             "config_last_reload_successful", "Whether the last reading of the configuration succeeded: 1 yes, 0 no."
         )
+        # a first reading that fails ends the process: until it is done, nothing has failed
+        self.reload_successful.set(1)
         self.reload_timestamp = self._gauge(
             "config_last_reload_success_timestamp_seconds",
             "Unix time of the last successful reading of the configuration.",

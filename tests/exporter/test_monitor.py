@@ -194,6 +194,13 @@ async def test_a_bad_file_keeps_the_old_configuration_and_says_so_in_log_answer_
     assert "dserver_exporter_config_last_reload_successful 1.0" in site.monitor.telemetry.render().decode()
 
 
+async def test_a_scrape_before_the_first_reading_is_done_sees_no_failed_one(tmp_path: Path) -> None:
+    ledger = Ledger.open(tmp_path, SystemClock())
+    told = Monitor(tmp_path / "dserver.yml", ledger, SystemClock()).telemetry.render().decode()
+    ledger.close()
+    assert "dserver_exporter_config_last_reload_successful 1.0" in told
+
+
 async def test_what_is_no_longer_in_the_inventory_at_a_restart_is_forgotten(site: Site, greeter: Greeter) -> None:
     site.write(server("web01", greeter.port), server("web02", greeter.port))
     await site.start()

@@ -213,7 +213,7 @@ class Alertmanager:
     webhook_credential: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Config:
     """A whole valid configuration."""
 

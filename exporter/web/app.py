@@ -10,15 +10,16 @@ from aiohttp.typedefs import Handler
 from exporter.config import ConfigError, redacted
 from exporter.exposition import OPENMETRICS_END
 from exporter.families import Selection
-from exporter.inventory import Config
 from exporter.monitor import Monitor
-from exporter.web import page, scrape
+from exporter.web import discovery, page, scrape
 from exporter.web.accept import prefers_openmetrics
 from exporter.web.access import Passwords, authenticate, from_another_site, is_local
 from exporter.web.config import WebConfig
+from exporter.web.documents import Documents
 from exporter.web.probe import Prober
 
 TEXT = "text/plain; charset=utf-8"
+JSON = "application/json"
 METRICS = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
@@ -42,8 +43,7 @@ class Endpoints:
         self._threads = ThreadPoolExecutor(2, "web")
         self._page = page.Page(monitor, self._threads)
         self._prober = Prober(monitor)
-        self._shown: tuple[Config, bytes] | None = None
-        self._showing = asyncio.Lock()
+        self._documents = Documents(self._threads)
 
     def application(self) -> web.Application:
         """Return the application with its routes."""
@@ -52,6 +52,7 @@ class Endpoints:
         application.router.add_get("/metrics", self._metrics)
         application.router.add_get("/probe", self._probe)
         application.router.add_get("/config", self._config)
+        application.router.add_get("/sd/prometheus", self._discovery)
         application.router.add_get("/-/healthy", self._healthy)
         application.router.add_get("/-/ready", self._ready)
         application.router.add_post("/-/reload", self._reload)
@@ -123,14 +124,21 @@ class Endpoints:
         debug = request.query.get("debug") == "true"
         return web.Response(body=answer.text(debug=debug), headers={hdrs.CONTENT_TYPE: TEXT if debug else METRICS})
 
-    async def _config(self, _request: web.Request) -> web.StreamResponse:
+    async def _config(self, request: web.Request) -> web.StreamResponse:
         self._started()
-        async with self._showing:  # a large one takes seconds to write: once for everybody who asks
-            config = self._monitor.config
-            if self._shown is None or self._shown[0] is not config:
-                text = await asyncio.get_running_loop().run_in_executor(self._threads, redacted, config)
-                self._shown = (config, text.encode())
-        return web.Response(body=self._shown[1], headers={hdrs.CONTENT_TYPE: TEXT})
+        return await self._documents.answer(request, redacted, self._monitor.config, TEXT)
+
+    async def _discovery(self, request: web.Request) -> web.StreamResponse:
+        role = request.query.get("role")
+        if role is None:
+            address = request.host if hdrs.HOST in request.headers else _socket_address(request)
+            return web.Response(text=discovery.own_jobs(address, tls=request.secure), content_type=JSON)
+        self._started()
+        if (render := discovery.ROLES.get(role)) is None:
+            raise web.HTTPBadRequest(
+                text=f"role knows {', '.join(discovery.ROLES)}; not {role!r}. Without it: the exporter's own jobs.\n"
+            )
+        return await self._documents.answer(request, render, self._monitor.config, JSON)
 
     async def _healthy(self, _request: web.Request) -> web.StreamResponse:
         return web.Response(text="dserver-exporter is healthy.\n")
@@ -163,3 +171,9 @@ class Endpoints:
             raise web.HTTPServiceUnavailable(
                 text="starting: the configuration is being read\n", headers={hdrs.RETRY_AFTER: "1"}
             )
+
+
+def _socket_address(request: web.Request) -> str:
+    """Return where the connection of a client that does not say whom it addresses came in."""
+    host, port = (request.get_extra_info("sockname") or ("localhost", 0))[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

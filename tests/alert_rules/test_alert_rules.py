@@ -73,8 +73,9 @@ def test_the_rules_keep_the_promise(peer: Callable[[str], str], file: Path) -> N
     _promtool(peer("promtool"), "test", "rules", file)
 
 
-def test_the_sample_prometheus_configuration_is_accepted(peer: Callable[[str], str]) -> None:
-    _promtool(peer("promtool"), "check", "config", "--lint=all", "--lint-fatal", ROOT / "examples" / "prometheus.yml")
+@pytest.mark.parametrize("name", ["prometheus.yml", "prometheus-sd.yml"])
+def test_the_sample_prometheus_configurations_are_accepted(peer: Callable[[str], str], name: str) -> None:
+    _promtool(peer("promtool"), "check", "config", "--lint=all", "--lint-fatal", ROOT / "examples" / name)
 
 
 def test_the_alerts_are_the_ones_that_the_documentation_names() -> None:

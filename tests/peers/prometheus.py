@@ -37,6 +37,10 @@ class Prometheus(ServerProcess):
         """Return the active alerts with their annotations."""
         return self._get("alerts")["alerts"]  # type: ignore[no-any-return]  # Prometheus's JSON
 
+    def targets(self) -> dict[str, Any]:
+        """Return the targets, active and dropped."""
+        return self._get("targets")  # type: ignore[no-any-return]  # Prometheus's JSON
+
     def _get(self, what: str, **parameters: str) -> Any:
         address = f"{self.url}/api/v1/{what}?{urllib.parse.urlencode(parameters)}"
         with urllib.request.urlopen(address, timeout=10) as answer:

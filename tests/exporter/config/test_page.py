@@ -63,7 +63,7 @@ async def form(_talk: object, _options: FormOptions) -> None:
 def shown(config_of: Load, monkeypatch: pytest.MonkeyPatch) -> str:
     check("form", options=FormOptions)(form)
     try:
-        return redacted(config_of(TEXT, secret="hunter2\n")[0])
+        return "".join(redacted(config_of(TEXT, secret="hunter2\n")[0]))
     finally:
         del Registry.checks["form"]
 
@@ -108,4 +108,4 @@ def test_what_is_watched_and_how_is_shown(shown: str) -> None:
 def test_an_empty_configuration_is_shown_too(tmp_path: Path, rules: Path) -> None:
     file = tmp_path / "dserver.yml"
     file.write_text("servers: []\n")
-    assert yaml.safe_load(redacted(load(file, rules=rules)[0]))["servers"] is None
+    assert yaml.safe_load("".join(redacted(load(file, rules=rules)[0])))["servers"] is None

@@ -2,8 +2,12 @@
 
 import asyncio
 import base64
+import gc
 import socket
 import ssl
+import weakref
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -246,7 +250,7 @@ async def test_config_shows_no_contacts_and_is_written_once_per_configuration(
 ) -> None:
     written: list[object] = []
 
-    def counted(config: Any) -> str:
+    def counted(config: Any) -> Iterator[str]:
         written.append(config)
         return redacted(config)
 
@@ -257,6 +261,38 @@ async def test_config_shows_no_contacts_and_is_written_once_per_configuration(
     assert "web01" in answers[0][1]
     assert "ops@customer.example" not in answers[0][1]
     assert len(written) == 1
+
+
+async def test_who_has_the_present_config_is_told_so_and_who_has_another_gets_it(start: Any, monitor: Monitor) -> None:
+    client = await start()
+
+    async def ask(known: str) -> tuple[int, str, str]:
+        async with client.session.get(client.url("/config"), headers={"If-None-Match": known}) as response:
+            return response.status, response.headers["ETag"], await response.text()
+
+    status, tag, text = await ask('"another"')
+    assert (status, "web01" in text) == (200, True)
+    for known in (tag, f'"another", {tag}', tag.removeprefix("W/"), "*"):
+        assert await ask(known) == (304, tag, "")
+    async with client.session.get(client.url("/config"), headers={"Accept-Encoding": "identity"}) as response:
+        assert response.headers["ETag"] == tag
+        assert response.headers["Cache-Control"] == "private, no-cache"
+    monitor.config = replace(monitor.config, traps_listen="127.0.0.1:162")
+    status, changed, text = await ask(tag)
+    assert (status, "127.0.0.1:162" in text) == (200, True)
+    assert changed != tag
+    monitor.config = replace(monitor.config, traps_listen="")
+    assert await ask(tag) == (304, tag, "")  # a tag stands for what is said: it survives reloads and restarts
+
+
+async def test_what_was_rendered_keeps_no_configuration_that_was_replaced(start: Any, monitor: Monitor) -> None:
+    client = await start()
+    monitor.config = replace(monitor.config)
+    assert (await client.get("/config"))[0] == 200
+    old = weakref.ref(monitor.config)
+    monitor.config = replace(monitor.config)
+    gc.collect()
+    assert old() is None
 
 
 TLS = "tls_server_config: {cert_file: server.pem, key_file: server.key}\n"

@@ -91,8 +91,11 @@ async def test_a_self_signed_certificate_is_told_as_such(serve: Serve, authority
     assert reading.certificate_expiry == ends.timestamp()
 
 
-async def test_a_self_signed_certificate_passes_where_it_is_the_ca_file(serve: Serve, authority: Authority) -> None:
-    file = authority.issue(NAME, self_signed=True)
+@pytest.mark.parametrize("self_signed", [True, False])
+async def test_a_certificate_passes_where_it_is_the_ca_file_itself(
+    serve: Serve, authority: Authority, self_signed: bool
+) -> None:
+    file = authority.issue(NAME, self_signed=self_signed)
     port = await serve(says(b"hello\n"), tls=server_context(file))
     assert (await run(port, file)).failure is None
 
@@ -121,6 +124,7 @@ async def test_an_ignored_certificate_is_reported_and_not_judged(serve: Serve, a
     reading = await run(port, None, certificate="ignore")
     assert reading.failure is None
     assert reading.certificate_expiry == ends.timestamp()
+    assert (await run(port, Path("no such file"), certificate="ignore")).failure is None
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ CONFIGURATION = """\
 daemon off;
 master_process off;
 pid {folder}/pid;
+error_log stderr info;
 events {{ worker_connections 256; }}
 http {{
     access_log {folder}/access.log;

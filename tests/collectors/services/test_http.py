@@ -320,6 +320,14 @@ async def test_a_password_that_went_encrypted_is_not_sent_in_the_clear(
     assert b"Authorization" not in requests[0]
 
 
+async def test_a_certificate_is_not_compared_with_an_address_where_there_is_a_name(
+    serve: Serve, run: Attempt, authority: Authority
+) -> None:
+    port = await serve(answers(OK + b"\r\n"), tls=server_context(authority.issue(NAME)))
+    reading = await run("https", port, url="https://127.0.0.1/", hostname=NAME, ca_file=authority.file)
+    assert reading.failure is None
+
+
 # servers that are none, or hostile
 
 
@@ -647,12 +655,15 @@ async def test_nginx_that_speaks_older_tls_only_is_a_failure_of_tls(
     assert type(reading.failure) is TlsFailure
 
 
-async def test_nginx_with_an_expired_certificate_is_told_with_its_expiry(
+async def test_nginx_with_an_expired_certificate_is_told_with_its_expiry_and_tells_why_we_went(
     peer: Callable[[str], str], run: Attempt, authority: Authority, tmp_path: Path
 ) -> None:
     ends = now() - DAY
     with Nginx(peer("nginx"), tmp_path, SITE, authority.issue(NAME, ends=ends)) as expired:
         reading = await run("https", expired.tls_port, hostname=NAME, ca_file=authority.file)
+        async with asyncio.timeout(5):
+            while "certificate expired" not in expired.log.read_text():  # noqa: ASYNC110 - nginx writes when it likes
+                await asyncio.sleep(0.01)
     assert isinstance(reading.failure, CertificateFailure)
     assert reading.certificate_expiry == ends.timestamp()
 

@@ -1,0 +1,52 @@
+"""The transcript keeps what was said, within its limits, and never a secret."""
+
+from collectors.secret import Secret
+from collectors.transcript import LINES, ROOM, Transcript
+
+
+def quiet() -> float:
+    return 0.0
+
+
+def shown(*said: bytes | str, secrets: tuple[str, ...] = ()) -> list[str]:
+    transcript = Transcript(quiet)
+    for secret in secrets:
+        transcript.hide(Secret(secret))
+    for each in said:
+        transcript.note("<", each)
+    return [line.removeprefix(" 0.000 < ") for line in transcript.lines()]
+
+
+def test_lines_carry_the_seconds_since_the_attempt_began() -> None:
+    times = iter((100.0, 100.25, 101.5))
+    transcript = Transcript(lambda: next(times))
+    transcript.note(">", "EHLO")
+    transcript.note("<", b"250-a\r\n250 b")
+    assert transcript.lines() == (" 0.250 > EHLO", " 1.500 < 250-a", " 1.500 < 250 b")
+
+
+def test_what_is_not_printable_is_escaped_line_by_line() -> None:
+    assert shown(b"a\0\r\n\xff\n\xe6\x97\xa5", "\u202e\ud800") == [r"a\x00", r"\xff", "日", r"\u202e\ud800"]
+
+
+def test_a_secret_is_hidden_wherever_it_is_and_the_longer_of_two_first() -> None:
+    assert shown(b"my pass and my password", secrets=("pass", "password")) == ["my *** and my ***"]
+    assert shown("hunter2" * 3, secrets=("hunter2", "")) == ["*********"]
+
+
+def test_a_secret_across_a_cut_does_not_show_its_beginning() -> None:
+    for before in range(190, 200):
+        transcript = Transcript(quiet)
+        transcript.hide(Secret("hunter2"))
+        assert "h" not in transcript.show("x" * before + "hunter2" + "x" * 50)
+    text = "\n".join(shown(b"x" * (ROOM - 3) + b"hunter2" + b"x" * 50, secrets=("hunter2",)))
+    assert "h" not in text
+
+
+def test_it_is_bounded_in_bytes_and_lines() -> None:
+    lines = shown(b"x" * 100_000, b"more")
+    assert len(lines) == 2
+    assert len(lines[0]) < ROOM + 10
+    assert lines[-1] == "..."
+    assert len(shown(b"\n" * 5_000)) == LINES + 1
+    assert sum(map(len, shown(*[b"x" * 100] * 1000))) < 2 * ROOM

@@ -1,13 +1,14 @@
 # make run    the embedded demo fleet, watched on http://127.0.0.1:10623
 # make test   all tests (those that need a program that is not installed are skipped by name)
 # make check  what CI runs: lint, types, alert rules, examples, tests
+# make bench  ours and the peers side by side, five minutes; QUICK=1 one minute (docs/performance.md)
 # make format writes the code as the linter wants it
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --require-hashes --no-deps
 
-.PHONY: run test check lint types examples format lock clean help
+.PHONY: run test bench check lint types examples format lock clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -18,6 +19,9 @@ run: $(VENV)/.runtime
 
 test: $(VENV)/.development
 	$(BIN)/python -m pytest
+
+bench: $(VENV)/.runtime
+	$(BIN)/python -m tests.bench $(if $(QUICK),--quick)
 
 check: lint types examples test
 
@@ -46,13 +50,13 @@ $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "Python's venv module is incomplete here; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 
 $(VENV)/.runtime: requirements.lock pyproject.toml | $(VENV)/bin/python
-	@echo "Installing what requirements.lock names ..."
+	@echo "Installing what requirements.lock names (about half a minute) ..."
 	@$(PIP) -r requirements.lock
 	@$(BIN)/python -m pip --disable-pip-version-check --quiet install --no-deps --no-build-isolation --no-index --editable .
 	@touch $@
 
 $(VENV)/.development: requirements-dev.lock $(VENV)/.runtime
-	@echo "Installing what requirements-dev.lock names ..."
+	@echo "Installing what requirements-dev.lock names (about half a minute) ..."
 	@$(PIP) -r requirements-dev.lock
 	@touch $@
 

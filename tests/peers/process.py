@@ -40,6 +40,12 @@ class ServerProcess:
         """Where it serves."""
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        assert self._process is not None, "it is not running"
+        return self._process.pid
+
     def command(self) -> Sequence[str]:
         """Return the command line."""
         raise NotImplementedError

@@ -1,0 +1,157 @@
+"""Our side: inventories, the real dserver-exporter on them, and a process that loops attempts."""
+
+import asyncio
+import gzip
+import re
+import sys
+import time
+import urllib.request
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import uvloop
+
+import collectors.services  # noqa: F401 - for what it registers
+from collectors.attempt import attempt
+from collectors.registry import CHECKS, ServiceTarget
+from tests.bench.measure import Questions, cpu_seconds
+from tests.peers.process import ServerProcess
+
+CHECKS_PER_SERVER = 12
+NAME = "shop.example"
+"""What the targets' certificate is for."""
+HEAD = """\
+global: {{interval: {interval}ms, timeout: 5s, lamp_interval: {interval}ms}}
+credentials: {{bmc: {{username: monitor, password_file: password}}}}
+customers: [{{id: c0001, name: Example, managed: true, contacts: [{{name: Desk, email: ops@customer.example}}]}}]
+servers:
+"""
+SHORT_SERVER = """\
+- {{name: {name}, customer: c0001, address: 127.0.0.1, hostname: {host}, site: a, rack: {rack}, lamps: [{lamp}], \
+services: [{services}]}}
+"""
+LONG_SERVER = """\
+- name: {name}
+  customer: c0001
+  managed: true
+  address: 127.0.0.1
+  hostname: {name}.example
+  power: on
+  os: rhel-9
+  site: a
+  rack: {rack}
+  services:
+"""
+LONG_CHECK = """\
+  - protocol: http
+    name: {check}
+    port: {port}
+    path: /{name}/{check}
+    host: {name}.example
+    expect_status: [200]
+    expect_body: ready
+    interval: 10m
+    recheck_interval: 1m
+    timeout: 10s
+"""
+
+
+def head(interval: float) -> str:
+    """Return all but the servers; ``interval`` (seconds) is that of checks and of lamps."""
+    return HEAD.format(interval=int(interval * 1000))
+
+
+def inventory(servers: Mapping[str, Sequence[str]], lamp: str = "") -> str:
+    """Return servers in short form, each on one line: its services, and the same lamp source for all."""
+    parts = (
+        SHORT_SERVER.format(name=name, host=NAME, rack=f"r{number // 40}", services=", ".join(services), lamp=lamp)
+        for number, (name, services) in enumerate(servers.items())
+    )
+    return "".join(parts)
+
+
+def fleet(servers: int, port: int) -> str:
+    """Return servers with 12 TCP checks each in short form."""
+    services = [f"{{protocol: tcp, name: c{number}, port: {port}}}" for number in range(CHECKS_PER_SERVER)]
+    return inventory({f"s{number:05}": services for number in range(servers)})
+
+
+def long_fleet(servers: int, port: int) -> str:
+    """Return servers with 12 HTTP checks each, every key on a line of its own and no two checks alike."""
+    parts = []
+    for number in range(servers):
+        name = f"s{number:05}"
+        parts.append(LONG_SERVER.format(name=name, rack=f"r{number // 40}"))
+        parts += [LONG_CHECK.format(name=name, check=f"c{each}", port=port) for each in range(CHECKS_PER_SERVER)]
+    return "".join(parts)
+
+
+class Exporter(ServerProcess):
+    """The real process, on a configuration that may be replaced."""
+
+    def __init__(self, folder: Path, configuration: str, password: str = "") -> None:
+        super().__init__(folder)
+        self._file = folder / "dserver.yml"
+        (folder / "password").touch(mode=0o600)
+        (folder / "password").write_text(password, "utf-8")
+        self.configure(configuration)
+
+    def configure(self, configuration: str) -> None:
+        """Write the configuration."""
+        self._file.write_text(configuration, "utf-8")
+
+    def command(self) -> Sequence[str]:
+        """Return the command line."""
+        program = Path(sys.executable).with_name("dserver-exporter")
+        return (str(program), f"--config.file={self._file}", f"--web.listen-address=127.0.0.1:{self.port}")
+
+    @property
+    def cpu(self) -> float:
+        """Seconds of CPU time spent so far."""
+        return cpu_seconds(self.pid)
+
+    def reload(self) -> float:
+        """Have the configuration read again; return the seconds it took."""
+        began = time.monotonic()
+        request = urllib.request.Request(f"{self.url}/-/reload", method="POST")
+        with urllib.request.urlopen(request, timeout=300) as answer:
+            answer.read()
+        return time.monotonic() - began
+
+    def scrape(self) -> tuple[bytes, bytes]:
+        """Return what /metrics gives, as it came and decompressed."""
+        request = urllib.request.Request(f"{self.url}/metrics", headers={"Accept-Encoding": "gzip"})
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            packed: bytes = answer.read()
+        return packed, gzip.decompress(packed)
+
+    def metric(self, pattern: str) -> float:
+        """Return the sum of the metrics whose name and labels match."""
+        text = self.scrape()[1].decode()
+        return sum(float(value) for value in re.findall(rf"^{pattern} (\S+)$", text, re.MULTILINE))
+
+
+async def loop_attempts() -> None:
+    """Answer questions: try a check again and again, so many at a time, for so many seconds."""
+    loop = asyncio.get_running_loop()
+    asked = Questions()
+    target = ServiceTarget("127.0.0.1", NAME)
+    while (question := await asyncio.to_thread(asked.next)) is not None:
+        kind = CHECKS[question["protocol"]]
+        opts = kind.options.model_validate(question["options"])
+        end = loop.time() + question["seconds"]
+        passed, failures = 0, set()
+
+        async def one() -> None:
+            nonlocal passed
+            while loop.time() < end:  # noqa: B023 - it ends before the next question
+                reading = await attempt(kind, target, opts, loop.time() + 5.0)  # noqa: B023 - as above
+                passed += reading.failure is None
+                failures.add(str(reading.failure or ""))  # noqa: B023 - as above
+
+        await asyncio.gather(*(one() for _ in range(question["concurrency"])))
+        asked.answer(passed=passed, failures=sorted(failures - {""}))
+
+
+if __name__ == "__main__":
+    uvloop.run(loop_attempts())

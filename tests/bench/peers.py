@@ -1,0 +1,78 @@
+"""The exporters we are measured beside, as programs on the PATH."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.peers.process import ServerProcess
+from tests.peers.reachable import accepts
+
+BLACKBOX = """\
+modules:
+  tcp: {{prober: tcp, timeout: 5s, tcp: {{preferred_ip_protocol: ip4}}}}
+  http: {{prober: http, timeout: 5s, http: {{preferred_ip_protocol: ip4}}}}
+  https:
+    prober: http
+    timeout: 5s
+    http: {{preferred_ip_protocol: ip4, tls_config: {{ca_file: {authority}}}}}
+"""
+
+IPMI = """\
+modules:
+  all:
+    user: {username}
+    pass: {password}
+    driver: LAN_2_0
+    privilege: user
+    timeout: 10000
+    collectors: [bmc, ipmi, chassis, sel]
+    workaround_flags: [opensesspriv]
+  sensors:
+    user: {username}
+    pass: {password}
+    driver: LAN_2_0
+    privilege: user
+    timeout: 10000
+    collectors: [ipmi]
+    workaround_flags: [opensesspriv]
+"""
+
+
+def find(program: str) -> str | None:
+    """Return the path of a program, also of those that only root has on the PATH."""
+    return shutil.which(program) or shutil.which(program, path="/usr/sbin:/usr/local/sbin")
+
+
+def version(program: str) -> str:
+    """Return the version that an exporter tells."""
+    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+    found = re.search(r"version (\d[\w.]*)", said.stdout + said.stderr)
+    return found[1] if found else "of unknown version"
+
+
+class Peer(ServerProcess):
+    """An exporter that is asked for checks over HTTP."""
+
+    def __init__(self, folder: Path, program: str, configuration: str, *flags: str) -> None:
+        super().__init__(folder)
+        self._program = program
+        self._flags = flags
+        self._file = folder / "peer.yml"
+        self._file.touch(mode=0o600)
+        self._file.write_text(configuration, "utf-8")
+
+    def command(self) -> Sequence[str]:
+        """Return the command line."""
+        listen = f"--web.listen-address=127.0.0.1:{self.port}"
+        return (self._program, f"--config.file={self._file}", listen, "--log.level=warn", *self._flags)
+
+    def ready(self) -> bool:
+        """Tell whether it accepts connections."""
+        return accepts(self.port)
+
+    def last_error(self) -> str:
+        """Return the innermost part of what it said went wrong last."""
+        said = re.findall(r'error="?([^"\n]+)', self.log.read_text("utf-8"))
+        return said[-1].rpartition(": ")[2] if said else ""

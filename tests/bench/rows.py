@@ -1,0 +1,331 @@
+"""The measurements, row by row. Work is counted at the target, and what each side says of it must agree."""
+
+import itertools
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from exporter.timetable import share
+from tests.bench import ours, peers
+from tests.bench.measure import Answer, Helper, Sample, cpu_seconds, resident_bytes
+from tests.bench.ours import CHECKS_PER_SERVER, Exporter
+from tests.bench.report import Result
+from tests.peers.certificates import Authority
+from tests.peers.ipmi_sim import IpmiSim
+
+RATE = 200.0
+"""Checks a second: 10,000 servers with 12 each, every ten minutes."""
+READS = 4.0
+"""Reads of the BMC a second."""
+CONCURRENCY = 10
+PART = 0.94
+"""Our checks have their slots in this part of our turn, so that the last one ends within it."""
+GUARD = 0.05
+"""Seconds between two turns."""
+WHOLE_FLEET = 10_000
+SERVED = 1_000
+FIRST_RUNS = 10.0
+"""Seconds in which the checks of the served fleet run for the first time."""
+REGULAR = 600.0
+IPMI_ADDRESS = "127.0.0.2"
+"""Where the relay has port 623: another address than that of a BMC which this machine may have."""
+MILLI, MEGA, KILO = 1e3, 1e-6, 1e-3
+
+
+@dataclass
+class Contender:
+    """A peer in a comparison: the row it is for, its process, and what it is asked."""
+
+    row: str
+    peer: peers.Peer
+    url: str
+    passes: str
+    each: int = 0
+    """What the target counts for one answer: FreeIPMI opens a session for every kind of data."""
+    costs: list[float] = field(default_factory=list)
+
+    def result(self, mine: Sample) -> Result:
+        """Return its row, beside our figure."""
+        return Result(mine, Sample(tuple(self.costs)) if self.costs else f"gets no answer ({self.peer.last_error()})")
+
+
+class Bench:
+    """Measures. ``tell`` is given each step as it begins."""
+
+    def __init__(self, folder: Path, tell: Callable[[str], None], *, quick: bool) -> None:
+        self.results: dict[str, Result] = {}
+        self.versions: dict[str, str] = {}
+        self._folder = folder
+        self._tell = tell
+        self._quick = quick
+        self._rounds = 2 if quick else 5
+        self._turn = 1.0 if quick else 3.0
+        """Seconds that one side has at a time."""
+        self._lags: list[float] = []
+        self._folders = (folder / str(number) for number in itertools.count())
+        self._authority = Authority(folder)
+
+    def run(self) -> None:
+        """Measure every row."""
+        certificate = self._authority.issue(ours.NAME, "127.0.0.1")
+        with Helper("targets", str(certificate)) as self._targets, Helper("driver") as self._driver:
+            self._ports = self._targets.ask()["ports"]
+            self._services()
+            self._controllers()
+            self._rendering()
+            self._served()
+            self._loading("load-short", ours.fleet)
+            if not self._quick:
+                self._loading("load-long", ours.long_fleet)
+        self.results["lag"] = Result(Sample((max(self._lags) * MILLI,)))
+
+    def _services(self) -> None:
+        configuration = peers.BLACKBOX.format(authority=self._authority.file)
+        program = peers.find("blackbox_exporter")
+        with ExitStack() as stack:
+            blackbox = stack.enter_context(self._peer(program, configuration)) if program else None
+            for protocol in ("tcp", "http", "https"):
+                place = f"127.0.0.1:{self._ports[protocol]}"
+                place = place if protocol == "tcp" else f"{protocol}://{place}/"
+                for measure, row in ((self._paced, protocol), (self._looped, f"{protocol}-loop")):
+                    contenders = []
+                    if blackbox:
+                        url = f"{blackbox.url}/probe?module={protocol}&target={place}"
+                        contenders.append(Contender(row, blackbox, url, "\nprobe_success 1\n"))
+                    mine = measure(protocol, contenders)
+                    self.results[row] = Result(mine, "blackbox_exporter is not installed")
+                    self.results |= {each.row: each.result(mine) for each in contenders}
+
+    def _options(self, protocol: str) -> dict[str, Any]:
+        trust = {"ca_file": str(self._authority.file)} if protocol == "https" else {}
+        return {"port": self._ports[protocol], **trust}
+
+    def _paced(self, protocol: str, contenders: Sequence[Contender]) -> Sample:
+        said = "".join(f", {key}: {value}" for key, value in self._options(protocol).items())
+        servers = {}
+        for number in range(round(RATE * self._turn * PART / CHECKS_PER_SERVER)):
+            name = f"s{number:03}"
+            own = itertools.islice((c for c in _names("c") if self._in_turn((name, c), contenders)), CHECKS_PER_SERVER)
+            servers[name] = [f"{{protocol: {protocol}, name: {check}{said}}}" for check in own]
+        configuration = ours.head(self._cycle(contenders)) + ours.inventory(servers)
+        title = f"{protocol.upper()}, paced"
+        self._warm_up(title, contenders, protocol, rate=RATE)
+        with self._exporter(configuration) as exporter:
+            counter = f'dserver_exporter_checks_total{{protocol="{protocol}",result="success"}}'
+            return self._in_turns(title, protocol, exporter, counter, contenders, RATE)
+
+    def _looped(self, protocol: str, contenders: Sequence[Contender]) -> Sample:
+        title = f"{protocol.upper()}, closed loop"
+        mine = []
+        how = {"concurrency": CONCURRENCY, "seconds": self._turn / 2}
+        question = {"protocol": protocol, "options": self._options(protocol), **how}
+        with Helper("ours") as attempts:
+            attempts.ask({**question, "seconds": 0.2})
+            self._warm_up(title, contenders, protocol, concurrency=CONCURRENCY)
+            for number in range(1, self._rounds + 1):
+                self._tell(f"{title}: round {number} of {self._rounds}")
+                mine.append(self._cost(attempts.pid, protocol, lambda: int(attempts.ask(question)["passed"])))
+                self._drive(contenders, protocol, **how)
+        return Sample(tuple(mine))
+
+    def _controllers(self) -> None:
+        simulator, program = peers.find("ipmi_sim"), peers.find("ipmi_exporter")
+        if simulator is None:
+            for row in ("bmc", "bmc-sensors", "bmc-native"):
+                self.results[row] = Result("ipmi_sim is not installed")
+            return
+        with ExitStack() as stack:
+            bmc = stack.enter_context(IpmiSim(simulator, next(self._folders)))
+            self._ports = self._targets.ask({"bmc": bmc.port, "address": IPMI_ADDRESS})["ports"]
+            configuration = peers.IPMI.format(username=bmc.username, password=bmc.password)
+            passes = '\nipmi_up{collector="ipmi"} 1\n'
+            contenders = []
+            missing = dict.fromkeys(("bmc", "bmc-sensors", "bmc-native"), "ipmi_exporter is not installed")
+            tools = peers.find("ipmimonitoring")
+            if program and tools:
+                flag = f"--freeipmi.path={Path(tools).parent}"
+                forking = stack.enter_context(self._peer(program, configuration, flag))
+                url = f"{forking.url}/ipmi?target=127.0.0.1:{self._ports['bmc']}&module="
+                contenders.append(Contender("bmc", forking, url + "all", passes))
+                contenders.append(Contender("bmc-sensors", forking, url + "sensors", passes))
+            elif program:
+                missing["bmc"] = missing["bmc-sensors"] = "FreeIPMI is not installed"
+            if program and self._ports["ipmi"]:
+                native = stack.enter_context(self._peer(program, configuration, "--native-ipmi"))
+                url = f"{native.url}/ipmi?target={IPMI_ADDRESS}&module=all"
+                contenders.append(Contender("bmc-native", native, url, passes))
+            elif program:
+                missing["bmc-native"] = "knows port 623 only, which is not to be had here"
+            mine = self._reads(bmc, contenders)
+            self.results |= {row: Result(mine, why) for row, why in missing.items()}
+            self.results |= {each.row: each.result(mine) for each in contenders}
+
+    def _reads(self, bmc: IpmiSim, contenders: Sequence[Contender]) -> Sample:
+        names = (name for name in _names("s") if self._in_turn((name, "ipmi"), contenders))
+        servers = list(itertools.islice(names, round(READS * self._turn)))
+        lamp = f"{{source: ipmi, address: 127.0.0.1, port: {self._ports['bmc']}, credential: bmc}}"
+        configuration = ours.head(self._cycle(contenders)) + ours.inventory(dict.fromkeys(servers, ()), lamp)
+        self._warm_up("BMC", contenders, "bmc", rate=READS)
+        with self._exporter(configuration, password=bmc.password) as exporter:
+            reads = r"dserver_lamp_check_success\{[^}]*\}"
+            return self._in_turns("BMC", "bmc", exporter, reads, contenders, READS)
+
+    def _rendering(self) -> None:
+        with Helper("exposition") as child:
+            self._tell("Scrape of 48,000 samples: warming up")
+            child.ask({"rounds": 1})
+            pairs = []
+            for number in range(1, self._rounds + 1):
+                self._tell(f"Scrape of 48,000 samples: round {number} of {self._rounds}")
+                pairs += child.ask({"rounds": 1})["rounds"]
+        mine, theirs = (Sample(tuple(value * MILLI for value in side)) for side in zip(*pairs, strict=True))
+        self.results["scrape"] = Result(mine, theirs)
+
+    def _served(self) -> None:
+        title = "Scrape of 1,000 servers x 12 checks"
+        checks = SERVED * CHECKS_PER_SERVER
+        with self._exporter(ours.head(REGULAR)) as exporter:
+            before = resident_bytes(exporter.pid)
+            exporter.configure(ours.head(FIRST_RUNS) + ours.fleet(SERVED, self._ports["tcp"]))
+            exporter.reload()
+            while (up := exporter.metric(r"dserver_service_up\{[^}]*\}")) < checks:
+                self._tell(f"{title}: {up:,.0f} have had their first run")
+                time.sleep(1.0)
+            exporter.configure(ours.head(REGULAR) + ours.fleet(SERVED, self._ports["tcp"]))
+            exporter.reload()
+            walls, costs, sizes = [], [], [0, 0]
+            for number in range(1, self._rounds + 1):
+                self._tell(f"{title}: round {number} of {self._rounds}")
+                began, cpu = time.monotonic(), exporter.cpu
+                sizes = [len(text) for text in exporter.scrape()]
+                walls.append((time.monotonic() - began) * MILLI)
+                costs.append((exporter.cpu - cpu) * MILLI)
+            self.results["served"] = Result(Sample(tuple(walls)))
+            self.results["served-cpu"] = Result(Sample(tuple(costs)))
+            self.results["served-bytes"] = Result(Sample((sizes[0] * KILO,)))
+            self.results["served-text"] = Result(Sample((sizes[1] * KILO,)))
+            grown = resident_bytes(exporter.pid) - before
+            self.results["memory"] = Result(Sample((grown * MEGA / checks * 1000,)))
+            self._note_lag(exporter)
+
+    def _loading(self, row: str, fleet: Callable[[int, int], str]) -> None:
+        self._tell(f"Configuration of 10,000 servers: {row.removeprefix('load-')} form")
+        protocol = "tcp" if fleet is ours.fleet else "http"
+        with self._exporter(ours.head(REGULAR)) as exporter:
+            before = resident_bytes(exporter.pid)
+            exporter.configure(ours.head(REGULAR) + fleet(WHOLE_FLEET, self._ports[protocol]))
+            self.results[row] = Result(Sample((exporter.reload(),)))
+            grown = resident_bytes(exporter.pid) - before
+            self.results[f"{row}-memory"] = Result(Sample((grown * MEGA / WHOLE_FLEET / CHECKS_PER_SERVER * 1000,)))
+            self.results[f"{row}-lag"] = Result(Sample((_lag(exporter) * MILLI,)))
+
+    # turns
+
+    def _cycle(self, contenders: Sequence[Contender]) -> float:
+        """Return the seconds of a cycle, in which each side has a turn; without a peer, one stays empty."""
+        return self._turn * (1 + max(1, len(contenders)))
+
+    def _in_turn(self, key: tuple[str, str], contenders: Sequence[Contender]) -> bool:
+        """Tell whether something with this key runs in our turn, the first of the cycle."""
+        return share(key) * self._cycle(contenders) < PART * self._turn
+
+    def _in_turns(
+        self,
+        title: str,
+        target: str,
+        exporter: Exporter,
+        counter: str,
+        contenders: Sequence[Contender],
+        rate: float,
+    ) -> Sample:
+        """Measure our process while its checks run, then each contender at the same rate while they do not.
+
+        Our own count is taken with a scrape at the end of our turn, as Prometheus takes one.
+        """
+        cycle = self._cycle(contenders)
+        _sleep_until(_next(cycle) + cycle - 4 * GUARD)  # every check has had its first run
+        said = exporter.metric(counter)
+        mine = []
+        for number in range(1, self._rounds + 1):
+            start = _next(cycle)
+            self._tell(f"{title}: round {number} of {self._rounds}")
+            _sleep_until(start - GUARD)
+
+            def ours_done(end: float = start + self._turn) -> int:
+                nonlocal said
+                _sleep_until(end)
+                before, said = said, exporter.metric(counter)
+                return round(said - before if "total" in counter else said)
+
+            mine.append(self._cost(exporter.pid, target, ours_done))
+            self._drive(contenders, target, rate=rate, seconds=self._turn - 4 * GUARD)
+        self._note_lag(exporter)
+        return Sample(tuple(mine))
+
+    def _warm_up(self, title: str, contenders: Sequence[Contender], target: str, **how: float) -> None:
+        """Let each contender work for a moment, alone, and see what the target counts for one of its answers."""
+        self._tell(f"{title}: warming up")
+        for contender in contenders:
+            before = self._counted(target)
+            passed = self._ask(contender, seconds=0.6, **how)["passed"]
+            contender.each = round((self._counted(target) - before) / passed) if passed else 0
+
+    def _drive(self, contenders: Sequence[Contender], target: str, **how: float) -> None:
+        """Measure each contender that gets through to the target."""
+        for contender in contenders:
+            if contender.each:
+
+                def drive(contender: Contender = contender) -> int:
+                    return int(self._ask(contender, **how)["passed"])
+
+                contender.costs.append(self._cost(contender.peer.pid, target, drive, contender.each))
+
+    def _ask(self, contender: Contender, **how: float) -> Answer:
+        return self._driver.ask({"url": contender.url, "passes": contender.passes, **how})
+
+    def _cost(self, pid: int, target: str, work: Callable[[], int], each: int = 1) -> float:
+        """Return the CPU milliseconds that a process spends on a unit of what ``work`` makes it do and tells."""
+        counted, cpu = self._counted(target), cpu_seconds(pid)
+        told = work()
+        spent = cpu_seconds(pid) - cpu
+        done = (self._counted(target) - counted) / each
+        if abs(done - told) > 0.01 * told:
+            raise RuntimeError(f"the target counts {done:.0f} of {target}, and {told} are told")
+        return spent / done * MILLI
+
+    def _counted(self, target: str) -> int:
+        return int(self._targets.ask()["counts"].get(target, 0))
+
+    # processes
+
+    def _peer(self, program: str, configuration: str, *flags: str) -> peers.Peer:
+        self.versions[Path(program).name] = peers.version(program)
+        return peers.Peer(next(self._folders), program, configuration, *flags)
+
+    def _exporter(self, configuration: str, password: str = "") -> Exporter:
+        return Exporter(next(self._folders), configuration, password)
+
+    def _note_lag(self, exporter: Exporter) -> None:
+        self._lags.append(_lag(exporter))
+
+
+def _lag(exporter: Exporter) -> float:
+    """Return how late the loop was at worst in the last minute, in seconds."""
+    time.sleep(0.5)  # the exporter looks four times a second
+    return exporter.metric("dserver_exporter_loop_lag_seconds")
+
+
+def _names(prefix: str) -> Iterator[str]:
+    return (f"{prefix}{number}" for number in itertools.count())
+
+
+def _next(cycle: float) -> float:
+    """Return when the next cycle begins: slots count from zero of the monotonic clock."""
+    return (time.monotonic() // cycle + 1) * cycle
+
+
+def _sleep_until(moment: float) -> None:
+    time.sleep(max(0.0, moment - time.monotonic()))

@@ -97,7 +97,6 @@ class _Wire(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's has its methods and is no subclass
-        self._transport.set_write_buffer_limits(0)  # write at once: what was said last leaves before an abort
 
     def data_received(self, data: bytes) -> None:
         self._left -= len(data)
@@ -441,9 +440,8 @@ class Dialogue:
             except CheckFailure as error:
                 latest = error
             self.transcript.note("*", f"{address} port {port}: {latest.detail}")
-            if failure is None or isinstance(
-                failure, Unreachable
-            ):  # no route says least: often a family we do not have
+            # no route says least: often it is only a family of addresses that this host does not have
+            if failure is None or isinstance(failure, Unreachable):
                 failure = latest
         assert failure is not None
         raise failure

@@ -76,6 +76,40 @@ async def test_every_address_of_a_name_is_tried(serve: Serve, monkeypatch: pytes
     assert "refused" in "\n".join(reading.transcript)
 
 
+@pytest.mark.parametrize("order", [("192.0.2.1", "192.0.2.2"), ("192.0.2.2", "192.0.2.1")])
+async def test_of_several_failures_the_most_telling_is_told(
+    monkeypatch: pytest.MonkeyPatch, order: tuple[str, str]
+) -> None:
+    async def resolve(self: Dialogue, name: str) -> list[str]:
+        return list(order)
+
+    async def dial(self: Dialogue, address: str, port: int, limit: int) -> None:
+        raise Unreachable("connect") if address == "192.0.2.1" else Refused("connect")
+
+    monkeypatch.setattr(Dialogue, "_resolve", resolve)
+    monkeypatch.setattr(Dialogue, "_dial", dial)
+    assert isinstance((await run(greets(1), target=ServiceTarget("web.example"))).failure, Refused)
+
+
+async def test_an_address_that_never_answers_leaves_time_for_the_next(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = await serve(says(b"hello\r\n"))
+    really = Dialogue._dial
+
+    async def resolve(self: Dialogue, name: str) -> list[str]:
+        return ["192.0.2.1", "127.0.0.1"]
+
+    async def dial(self: Dialogue, address: str, port: int, limit: int) -> object:
+        if address == "192.0.2.1":
+            await asyncio.Event().wait()
+        return await really(self, address, port, limit)
+
+    monkeypatch.setattr(Dialogue, "_resolve", resolve)
+    monkeypatch.setattr(Dialogue, "_dial", dial)
+    assert (await run(greets(port), target=ServiceTarget("web.example"), within=0.4)).failure is None
+
+
 async def test_a_name_is_resolved_for_the_family_that_is_asked_for(serve: Serve) -> None:
     port = await serve(says(b"hello\r\n"))
     assert (await run(greets(port), target=ServiceTarget("localhost", address_family="ipv4"))).failure is None

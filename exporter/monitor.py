@@ -1,12 +1,13 @@
 """The whole of the monitoring, put together: takes in a configuration, keeps the checks and lamps running, reloads."""
 
 import asyncio
+import contextlib
 import gc
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
-from exporter.clock import Clock
+from exporter.clock import SECOND, Clock
 from exporter.config import ConfigError, Problem, load_in_child
 from exporter.exposition import Exposition
 from exporter.inventory import Check, Config, Server
@@ -27,6 +28,9 @@ log = logging.getLogger("monitor")
 BREATH = 100
 """So many servers are taken in before the loop gets its turn."""
 
+PROGRESS_PERIOD = 2.0
+"""Seconds between two lines that say how far the reading of a large configuration is."""
+
 MAINTENANCE_PERIOD = 5.0
 """Seconds between two looks at the maintenance windows."""
 
@@ -40,6 +44,8 @@ class Monitor:
         self.ledger = ledger
         self.config = Config()
         self.ready = False
+        self.progress = f"reading {config_file.name}"
+        """How far the taking in of a configuration is."""
         self.exposition = Exposition()
         self.telemetry = Telemetry(clock)
         ledger.on_error = self.telemetry.ledger_errors.inc
@@ -72,7 +78,7 @@ class Monitor:
 
     async def start(self) -> None:
         """Read the configuration and begin. Raises ConfigError and TooFewDescriptors."""
-        async with self._reloading:
+        async with self._reloading, self._telling():
             await self._start()
         self.ready = True
 
@@ -103,7 +109,7 @@ class Monitor:
 
     async def reload(self) -> None:
         """Read the configuration again and apply it. Raises ConfigError and keeps the old one when it is bad."""
-        async with self._reloading:
+        async with self._reloading, self._telling():
             try:
                 config, warnings = await load_in_child(self.config_file)
             except ConfigError as error:
@@ -113,6 +119,23 @@ class Monitor:
             _report(warnings)
             await self._apply(config)
             log.info("the configuration was read again: %d servers, %d checks", len(config.servers), len(self.schedule))
+
+    @contextlib.asynccontextmanager
+    async def _telling(self) -> AsyncIterator[None]:
+        """Log how far it is, as long as the block lasts."""
+        self.progress = f"reading {self.config_file.name}"
+
+        async def tell() -> None:
+            begun = self.clock.now().monotonic
+            while True:
+                await asyncio.sleep(PROGRESS_PERIOD)
+                log.info("%s, after %.0f s", self.progress, (self.clock.now().monotonic - begun) / SECOND)
+
+        task = asyncio.create_task(tell())
+        try:
+            yield
+        finally:
+            task.cancel()
 
     async def _apply(self, config: Config) -> None:
         old = self.config
@@ -126,6 +149,7 @@ class Monitor:
         for number, server in enumerate(config.servers.values(), 1):
             self._take_in(server, fresh_checks, fresh_sources)
             if number % BREATH == 0:
+                self.progress = f"{number:,} of {len(config.servers):,} servers taken in"
                 self.runner.poke()
                 await asyncio.sleep(0)
         self.runner.poke()

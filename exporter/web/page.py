@@ -238,9 +238,7 @@ def word_of(state: CheckState) -> str:
 
 def _facts(monitor: Monitor, time: Callable[[int], str], age: Callable[[int], str]) -> Iterator[Fact]:
     telemetry = monitor.telemetry
-    yield Fact(
-        "Monitoring", "running" if monitor.ready else "starting: the configuration is being read", not monitor.ready
-    )
+    yield Fact("Monitoring", "running" if monitor.ready else f"starting: {monitor.progress}", not monitor.ready)
     read = round(_value(telemetry, "config_last_reload_success_timestamp_seconds") * 1000)
     if not read:
         yield Fact("Configuration", "not read yet")

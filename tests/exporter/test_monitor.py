@@ -126,6 +126,26 @@ async def test_a_service_is_up_goes_down_with_a_reason_and_comes_back(site: Site
     assert site.value("dserver_service_outage_seconds", check="ssh") == 0
 
 
+async def test_a_start_that_takes_long_says_how_far_it_is(
+    site: Site, greeter: Greeter, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("exporter.monitor.PROGRESS_PERIOD", 0.01)
+    monkeypatch.setattr("exporter.monitor.BREATH", 2)
+    caplog.set_level(logging.INFO, "monitor")
+    site.write(*(server(f"web{number}", greeter.port) for number in range(5)))
+    starting = asyncio.create_task(site.start())
+    told: list[str] = []
+    while not starting.done():
+        await asyncio.sleep(0)
+        if hasattr(site, "monitor") and site.monitor.progress not in told:
+            told.append(site.monitor.progress)
+    await starting
+    assert told == ["reading dserver.yml", "2 of 5 servers taken in", "4 of 5 servers taken in"]
+    assert "reading dserver.yml, after 0 s" in caplog.text  # another process does that: we have time to tell
+    await asyncio.sleep(0)
+    assert not [task for task in asyncio.all_tasks() if "tell" in repr(task.get_coro())]
+
+
 async def test_a_restart_keeps_down_since_and_the_evidence(site: Site, greeter: Greeter) -> None:
     site.write(server("web01", greeter.port))
     await site.start()

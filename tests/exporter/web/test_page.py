@@ -155,6 +155,7 @@ async def test_a_server_in_maintenance_is_marked(start: Any, monitor: Monitor) -
 
 async def test_the_exporters_own_troubles_are_told(start: Any, monitor: Monitor) -> None:
     monitor.ready = False
+    monitor.progress = "1,000 of 10,000 servers taken in"
     monitor.telemetry.reload_successful.set(0)
     monitor.telemetry.reload_timestamp.set(SINCE / 1000)
     monitor.telemetry.ledger_errors.inc(2)
@@ -163,7 +164,7 @@ async def test_the_exporters_own_troubles_are_told(start: Any, monitor: Monitor)
     monitor.config = replace(monitor.config, settings=settings)
     text = (await see(start)).text
     for trouble in (
-        "Monitoring Attention: starting",
+        "Monitoring Attention: starting: 1,000 of 10,000 servers taken in",
         "Configuration Attention: the last reload failed; that of 2027-01-15 17:00:00 JST stays in force",
         "Ledger Attention: 2 batches could not be written",
         "Our own uplink Attention: lost",

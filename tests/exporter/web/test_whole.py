@@ -71,7 +71,7 @@ async def test_from_the_start_over_a_probe_to_a_reload(exporter: Exporter, servi
             async with session.request(method, path) as response:
                 return response.status, await response.text()
 
-        assert (await ask("/-/ready"))[0] == 503
+        assert await ask("/-/ready") == (503, "starting: reading dserver.yml\n")
         await monitor.start()
         assert (await ask("/-/ready"))[0] == 200
         status, told = await ask("/probe?server=web01&check=http&debug=true")

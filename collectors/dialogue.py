@@ -284,7 +284,7 @@ class Dialogue:
                 piece = part.encode() if isinstance(part, str) else part
                 sent += piece
                 shown += piece
-        self.transcript.note(">", shown.removesuffix(b"\r\n"))
+        self.transcript.note(">", shown)
         wire.write(sent)
 
     async def line(self, limit: int = LINE, *, note: bool = True) -> str:

@@ -47,6 +47,10 @@ def _file(value: object, info: ValidationInfo) -> object:
     return (info.context or {}).get("folder", Path()) / value
 
 
+def _version(value: object) -> object:
+    return str(value) if isinstance(value, float) else value  # as YAML reads it without quotes
+
+
 class TlsOptions(Options):
     """What can be said about TLS, in every protocol that has it."""
 
@@ -56,7 +60,7 @@ class TlsOptions(Options):
     """The authorities trusted, in PEM, instead of the system's."""
     certificate: Literal["verify", "ignore"] = "verify"
     """``ignore``: reported and not judged."""
-    min_tls: Literal["1.0", "1.2", "1.3"] = "1.2"
+    min_tls: Annotated[Literal["1.0", "1.2", "1.3"], BeforeValidator(_version)] = "1.2"
     """The oldest version spoken. ``1.0`` also admits the short keys and old ciphers of that age."""
 
 

@@ -65,7 +65,7 @@ class Transcript:
 
 
 def _printable_lines(text: str) -> list[str]:
-    text = text.replace("\r\n", "\n")
+    text = text.rstrip("\r\n").replace("\r\n", "\n")
     lines = text.split("\n")
     # one look at all of it: nearly always nothing needs to be escaped
     return lines if text.replace("\n", "").isprintable() else [_printable(line) for line in lines]

@@ -286,6 +286,10 @@ def test_tls_options_that_cannot_be_are_refused(wrong: dict[str, str]) -> None:
         TlsOptions.model_validate(wrong)
 
 
+def test_a_version_may_be_written_without_quotes() -> None:
+    assert TlsOptions.model_validate({"min_tls": 1.3}).min_tls == "1.3"
+
+
 @pytest.mark.parametrize("der", [b"", b"\x30\x00", b"no certificate"])
 def test_a_certificate_that_cannot_be_read_has_no_expiry_and_breaks_nothing(der: bytes) -> None:
     assert expiry(der) is None

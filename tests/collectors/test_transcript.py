@@ -25,6 +25,10 @@ def test_lines_carry_the_seconds_since_the_attempt_began() -> None:
     assert transcript.lines() == (" 0.250 > EHLO", " 1.500 < 250-a", " 1.500 < 250 b")
 
 
+def test_the_last_line_end_is_no_line() -> None:
+    assert shown(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\n") == ["GET / HTTP/1.1", "Host: x", ""]
+
+
 def test_what_is_not_printable_is_escaped_line_by_line() -> None:
     assert shown(b"a\0\r\n\xff\n\xe6\x97\xa5", "\u202e\ud800") == [r"a\x00", r"\xff", "日", r"\u202e\ud800"]
 
@@ -48,5 +52,5 @@ def test_it_is_bounded_in_bytes_and_lines() -> None:
     assert len(lines) == 2
     assert len(lines[0]) < ROOM + 10
     assert lines[-1] == "..."
-    assert len(shown(b"\n" * 5_000)) == LINES + 1
+    assert len(shown(b"\nx" * 4_000)) == LINES + 1
     assert sum(map(len, shown(*[b"x" * 100] * 1000))) < 2 * ROOM

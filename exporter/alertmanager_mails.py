@@ -89,7 +89,7 @@ def noc_letter(language: Language) -> Letter:
         f" {{{{ .Labels.severity }}}} {{{{ .Labels.alertname }}}} {{{{ .Labels.instance }}}}{SUBJECT}"
         "{{ with .Labels.customer_id }} ({{ . }}){{ end }}"
     )
-    return _letter(subject, _alert(language))
+    return _letter(language, subject, _alert(language))
 
 
 def phone_letter(language: Language, customer: Customer) -> Letter:
@@ -111,7 +111,9 @@ def phone_letter(language: Language, customer: Customer) -> Letter:
     phones = tuple(Row(contact.name, contact.phone) for contact in customer.contacts)
     order: Block = (said,) if phones else (said, nobody)
     subject = f"{head}{literal(customer.name)} {SUBJECT}"
-    return _letter(subject, [order, (Row(who, f"{customer.name} ({customer.id})"), *phones), *_alert(language)])
+    return _letter(
+        language, subject, [order, (Row(who, f"{customer.name} ({customer.id})"), *phones), *_alert(language)]
+    )
 
 
 def unknown_customer_letter(language: Language) -> Letter:
@@ -128,7 +130,9 @@ def unknown_customer_letter(language: Language) -> Letter:
     }[language]
     order: Block = (said, "dserver-exporter alertmanager-config")
     return _letter(
-        f"{head}{SUBJECT}{{{{ with .Labels.customer_id }}}} ({{{{ . }}}}){{{{ end }}}}", [order, *_alert(language)]
+        language,
+        f"{head}{SUBJECT}{{{{ with .Labels.customer_id }}}} ({{{{ . }}}}){{{{ end }}}}",
+        [order, *_alert(language)],
     )
 
 
@@ -142,7 +146,7 @@ def _customer_ja(customer: Customer, contact: Contact, provider: Provider) -> Le
         (
             Row("障害検知日時（日本時間）", DOWN_SINCE),
             Row("対象サーバ", SERVER),
-            Row("影響を受けているサービス", Template("{{ .Labels.check }}（{{ .Labels.protocol }}）")),
+            Row("影響を受けているサービス", _service("（{{ .Labels.protocol }}）")),
             Row("状況", _reason("ja")),
         ),
         (
@@ -170,6 +174,7 @@ def _customer_ja(customer: Customer, contact: Contact, provider: Provider) -> Le
         ),
     ]
     return _letter(
+        "ja",
         _either(
             f"【重要】ハードウェア異常のお知らせ（{SERVER.text} {lamp.text}）",
             f"【重要】サービス障害のお知らせ（{SERVER.text} {CHECK.text}）",
@@ -194,7 +199,7 @@ def _customer_en(customer: Customer, contact: Contact, provider: Provider) -> Le
         (
             Row("Down since (Japan time)", DOWN_SINCE),
             Row("Server", SERVER),
-            Row("Affected service", Template("{{ .Labels.check }} ({{ .Labels.protocol }})")),
+            Row("Affected service", _service(" ({{ .Labels.protocol }})")),
             Row("What we see", _reason("en")),
         ),
         (
@@ -219,6 +224,7 @@ def _customer_en(customer: Customer, contact: Contact, provider: Provider) -> Le
         ),
     ]
     return _letter(
+        "en",
         _either(
             f"[Important] Hardware fault ({SERVER.text}, {lamp.text})",
             f"[Important] Service outage ({SERVER.text} {CHECK.text})",
@@ -230,6 +236,11 @@ def _customer_en(customer: Customer, contact: Contact, provider: Provider) -> Le
             ("This mail was sent automatically by our monitoring.",),
         ],
     )
+
+
+def _service(protocol: str) -> Template:
+    """Say which check failed, and by which protocol where its name does not say so."""
+    return Template(f"{CHECK.text}{{{{ if ne .Labels.check .Labels.protocol }}}}{protocol}{{{{ end }}}}")
 
 
 def _reason(language: Language) -> Template:
@@ -284,11 +295,11 @@ def _alert(language: Language) -> list[Block]:
     return [(Template("{{ .Annotations.summary }}"), Template("{{ .Annotations.description }}")), rows]
 
 
-def _letter(subject: str, blocks: Sequence[Block]) -> Letter:
+def _letter(language: Language, subject: str, blocks: Sequence[Block]) -> Letter:
     """Put a mail together. There is one alert in it (``group_by: ['...']``)."""
-    return Letter(
-        _each(subject), _each(_text(blocks).rstrip("\n") + "\n"), _each(f"<html><body>{_html(blocks)}</body></html>")
-    )
+    # without a language, Japanese may be shown in the shapes of Chinese characters
+    body = f'<html lang="{language}"><body>{_html(blocks)}</body></html>'
+    return Letter(_each(subject), _each(_text(blocks).rstrip("\n") + "\n"), _each(body))
 
 
 def _each(template: str) -> str:

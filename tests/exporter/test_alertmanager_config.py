@@ -254,7 +254,14 @@ def test_an_outage_is_told_in_good_japanese_to_every_contact(desk: Desk) -> None
     assert "株式会社サンプル 御中\n\n平素より" in _to("desk@customer.example", mails).text
     assert mail.message["Reply-To"] == "support@provider.example"
     assert mail.message["Auto-Submitted"] == "auto-generated"
-    for said in ("2026-11-24 12:34:56 JST", "web01", "https（https）", REASONS["ja"]["refused"], "0120-000-000"):
+    for said in (
+        "2026-11-24 12:34:56 JST",
+        "web01",
+        '<html lang="ja">',
+        ">https<",
+        REASONS["ja"]["refused"],
+        "0120-000-000",
+    ):
         assert said in mail.html
     noc = _to("noc@provider.example", mails)
     assert noc.subject == "[発生][顧客宛] critical ServiceOutage web01 https (c0001)"
@@ -273,7 +280,7 @@ OUTAGE_JA = """\
 
   障害検知日時（日本時間）：2026-11-24 12:34:56 JST
   対象サーバ：web01
-  影響を受けているサービス：https（https）
+  影響を受けているサービス：https
   状況：サーバが接続を受け付けていません（接続拒否）
 
 【今後の対応】
@@ -291,9 +298,12 @@ OUTAGE_JA = """\
 
 
 def test_a_customer_who_reads_english_is_told_in_english(desk: Desk) -> None:
-    mails = desk.mails_of({**OUTAGE, **HTTPS, "customer_id": "c0003"}, {**NOTES, "reason": ""}, 2)
+    shop = {"check": "shop", "protocol": "https"}
+    mails = desk.mails_of({**OUTAGE, **shop, "customer_id": "c0003"}, {**NOTES, "reason": ""}, 2)
     mail = _to("ops@english.example", mails)
-    assert mail.subject == "[Important] Service outage (web01 https)"
+    assert mail.subject == "[Important] Service outage (web01 shop)"
+    assert "  Affected service: shop (https)\n" in mail.text
+    assert '<html lang="en">' in mail.html
     assert "Dear Operations <R&D>,\n" in mail.text
     assert "Dear Operations &lt;R&amp;D&gt;," in mail.html
     assert "  Down since (Japan time): 2026-11-24 12:34:56 JST\n" in mail.text

@@ -4,6 +4,7 @@ import json
 import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from tests.peers.process import ServerProcess
 
@@ -36,3 +37,8 @@ class Alertmanager(ServerProcess):
             f"{self.url}/api/v2/alerts", body, {"Content-Type": "application/json"}, method="POST"
         )
         urllib.request.urlopen(request, timeout=10).close()
+
+    def alerts(self) -> list[dict[str, Any]]:
+        """Return the alerts that it holds for active."""
+        with urllib.request.urlopen(f"{self.url}/api/v2/alerts", timeout=10) as answer:
+            return json.load(answer)  # type: ignore[no-any-return]  # Alertmanager's JSON

@@ -1,0 +1,45 @@
+"""The program itself, as it is installed, as a process of its own."""
+
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.peers.process import ServerProcess
+
+PROGRAM = Path(sys.executable).with_name("dserver-exporter")
+
+
+class Exporter(ServerProcess):
+    """Storage, log and configuration are in ``folder``; relative paths in the configuration start there."""
+
+    def __init__(self, folder: Path, configuration: str) -> None:
+        super().__init__(folder)
+        self._file = folder / "dserver.yml"
+        self._file.write_text(configuration, "utf-8")
+
+    def command(self) -> Sequence[str]:
+        """Return the command line."""
+        return (
+            str(PROGRAM),
+            f"--config.file={self._file}",
+            f"--storage.path={self.folder / 'data'}",
+            f"--web.listen-address=127.0.0.1:{self.port}",
+        )
+
+    def value(self, metric: str, **labels: str) -> float | None:
+        """Return the value of the only sample with these labels (and perhaps more), None where there is none."""
+        with urllib.request.urlopen(f"{self.url}/metrics", timeout=10) as answer:
+            text = answer.read().decode()
+        samples = (sample for family in text_string_to_metric_families(text) for sample in family.samples)
+        found = [each.value for each in samples if each.name == metric and labels.items() <= each.labels.items()]
+        assert len(found) <= 1, f"{metric} with {labels} is not one sample"
+        return found[0] if found else None
+
+    def alertmanager_config(self) -> str:
+        """Return what the command of this name prints."""
+        command = [str(PROGRAM), "alertmanager-config", f"--config.file={self._file}"]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout

@@ -30,6 +30,9 @@ log = logging.getLogger("checks")
 IN_FLIGHT = 4_000
 """Attempts under way at once, at most."""
 
+TICK = 50
+"""Milliseconds. What becomes due within them starts together at their end: checks that share a wake-up cost half."""
+
 DESCRIPTORS_BESIDE_CHECKS = 300
 """File descriptors for everything that is not a service check: BMC sessions, scrapes, ledger, log."""
 
@@ -97,6 +100,7 @@ class Runner:
         self._loop = asyncio.get_running_loop()
         self._running: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._wake = 0
         self._certificates: dict[tuple[str, str], float] = {}
         self._stopped = False
 
@@ -111,13 +115,24 @@ class Runner:
             self._running.add(task)
             task.add_done_callback(self._done)
         self._telemetry.in_flight.set(len(self._running))
-        if self._timer:
-            self._timer.cancel()
-            self._timer = None
+        self._arm()
+
+    def _arm(self) -> None:
+        """Come back at the first tick after something is due; while the limit is reached, whoever ends makes room."""
         due = self.schedule.next_due()
-        if due is not None and len(self._running) < self._limit:
-            # at least a millisecond, since timers may fire a fraction of one early and must not spin
-            self._timer = self._loop.call_later(max(due - self._clock.now().monotonic, 1) / 1000, self.poke)
+        if due is None or len(self._running) >= self._limit:
+            return
+        now = self._clock.now().monotonic
+        wake = -(-max(due, now + 1) // TICK) * TICK  # never early, and later than now: timers must not spin
+        if self._timer is None or wake < self._wake:
+            if self._timer:
+                self._timer.cancel()
+            self._wake = wake
+            self._timer = self._loop.call_later((wake - now) / 1000, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self.poke()
 
     async def stop(self) -> None:
         """Abandon what is under way: an attempt that did not finish is no evidence."""
@@ -142,7 +157,10 @@ class Runner:
         self._running.discard(task)
         if not task.cancelled() and (error := task.exception()):
             log.error("an attempt broke our own code", exc_info=error)
-        self.poke()
+        if len(self._running) + 1 < self._limit:
+            self._arm()
+        else:
+            self.poke()
 
     async def _run(self, entry: Entry) -> None:
         check = entry.check

@@ -19,7 +19,7 @@ from exporter.ledger import Ledger, Record
 from exporter.loopwatch import LoopWatch
 from exporter.outage import CheckState
 from exporter.runner import Runner, TooFewDescriptors, raise_descriptor_limit
-from exporter.schedule import Schedule
+from exporter.schedule import Entry, Schedule
 from exporter.secrets import Secrets
 from exporter.telemetry import Telemetry
 from exporter.vantage import Vantage
@@ -130,6 +130,27 @@ def fails(failure: Exception) -> Callable[[], Any]:
 
 async def forever() -> None:
     await asyncio.Event().wait()
+
+
+async def test_checks_that_become_due_within_a_tick_start_together_and_none_early(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moments: list[int] = []
+    take = rig.schedule.take
+
+    def taken(now: int) -> Entry | None:
+        entry = take(now)
+        if entry is not None:
+            assert entry.due <= now
+            moments.append(now)
+        return entry
+
+    monkeypatch.setattr(rig.schedule, "take", taken)
+    names = [f"c{number}" for number in range(20)]
+    rig.add(*names, timing=Timing(interval=60_000, recheck_interval=60_000, outage_notice_after=600_000, timeout=1_000))
+    assert len({entry.due for entry in rig.schedule}) > 5
+    await rig.until(lambda: len(moments) == 20)
+    assert len(set(moments)) <= 3  # some at once, the others spread over 20 ms, in which a tick may end
 
 
 async def test_five_hundred_checks_that_never_answer_delay_no_other(rig: Rig, script: Scripted) -> None:

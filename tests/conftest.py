@@ -13,6 +13,7 @@ INSTALL = {
     "ipmitool": "apt install ipmitool",
     "nginx": "apt install nginx-light",
     "sshd": "apt install openssh-server",
+    "postfix": "apt install postfix (and run the tests as root: its master process has to be)",
     "prometheus": "apt install prometheus (3.x; put the binary on the PATH)",
     "promtool": "apt install prometheus (3.x; put the binary on the PATH)",
     "alertmanager": "install Prometheus Alertmanager >= 0.27 and put the binary on the PATH",

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import os
 import ssl
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from collectors.dialogue import Dialogue
 from collectors.failures import (
     CertificateFailure,
     CheckFailure,
+    Refused,
     TimedOut,
     Unavailable,
     UnexpectedReply,
@@ -26,6 +29,7 @@ from collectors.registry import CHECKS, ServiceTarget
 from collectors.services import smtp as module
 from collectors.services.smtp import SmtpOptions
 from tests.peers.certificates import DAY, Authority, now, server_context
+from tests.peers.postfix import Postfix
 from tests.peers.scripted import Attempt, Script, Serve, says
 
 NAME = "mail.example"
@@ -231,3 +235,47 @@ async def test_aiosmtpd_passes_with_its_certificate(run: Attempt, authority: Aut
         reading = await run("smtp", port, hostname=NAME, **options)
     assert reading.failure is None
     assert reading.certificate_expiry is not None
+
+
+# and postfix is the one that most of our customers run
+
+
+@pytest.fixture
+def postfix(peer: Callable[[str], str]) -> str:
+    program = peer("postfix")
+    if os.getuid() != 0:
+        pytest.skip("postfix is not started: its master process has to be root")
+    return program
+
+
+async def test_postfix_passes_with_starttls_and_without_stops_and_comes_back(
+    postfix: str, run: Attempt, authority: Authority
+) -> None:
+    with Postfix(postfix, authority.issue(NAME)) as mail:
+        verified: dict[str, Any] = {"starttls": "required", "certificate": "verify", "ca_file": authority.file}
+        reading = await run("smtp", mail.port, hostname=NAME, **verified)
+        assert reading.failure is None
+        assert reading.certificate_expiry is not None
+        assert (await run("smtp", mail.port, starttls="off")).failure is None
+        mail.stop()
+        assert isinstance((await run("smtp", mail.port)).failure, Refused)
+        mail.start()
+        assert (await run("smtp", mail.port)).failure is None
+
+
+async def test_postfix_with_an_expired_certificate_fails_only_where_it_is_judged(
+    postfix: str, run: Attempt, authority: Authority
+) -> None:
+    with Postfix(postfix, authority.issue(NAME, ends=now() - DAY)) as mail:
+        judged = await run("smtp", mail.port, hostname=NAME, certificate="verify", ca_file=authority.file)
+        assert isinstance(judged.failure, CertificateFailure)
+        assert judged.certificate_expiry is not None
+        reported = await run("smtp", mail.port, hostname=NAME)
+        assert reported.failure is None
+        assert reported.certificate_expiry == judged.certificate_expiry
+
+
+async def test_postfix_that_refuses_us_is_unavailable(postfix: str, run: Attempt, authority: Authority) -> None:
+    refusing = "smtpd_delay_reject = no\nsmtpd_client_restrictions = defer"
+    with Postfix(postfix, authority.issue(NAME), refusing) as mail:
+        assert isinstance((await run("smtp", mail.port)).failure, Unavailable)

@@ -1,0 +1,81 @@
+"""A real postfix that greets, offers STARTTLS and delivers nothing. Its master must be root.
+
+::
+
+    with Postfix(peer("postfix"), certificate) as mail:
+        ...                     # mail.port
+        mail.stop()             # SIGTERM: a killed master's children would go on serving the port
+"""
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+from tests.peers.process import ServerProcess
+from tests.peers.reachable import accepts
+
+MAIN = """\
+compatibility_level = 3.6
+queue_directory = {folder}/queue
+data_directory = {folder}/data
+command_directory = /usr/sbin
+daemon_directory = /usr/lib/postfix/sbin
+mail_owner = postfix
+setgid_group = postdrop
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+myhostname = mail.example
+mydestination =
+alias_maps =
+alias_database =
+local_recipient_maps =
+maillog_file = /dev/stdout
+smtpd_tls_cert_file = {certificate}
+smtpd_tls_key_file = {certificate}
+smtpd_tls_security_level = may
+{extra}
+"""
+
+MASTER = """\
+127.0.0.1:{port} inet n - n - {processes} smtpd
+anvil unix - - n - 1 anvil
+rewrite unix - - n - - trivial-rewrite
+cleanup unix n - n - 0 cleanup
+proxymap unix - - n - - proxymap
+tlsmgr unix - - n 1000? 1 tlsmgr
+postlog unix-dgram n - n - 1 postlogd
+"""
+
+
+class Postfix(ServerProcess):
+    """``extra`` is added to main.cf; ``certificate`` is a file with key and certificate."""
+
+    def __init__(self, program: str, certificate: Path, extra: str = "", processes: int = 5) -> None:
+        # its processes run as another user, who may not pass through the test's own folder
+        super().__init__(Path(tempfile.mkdtemp(prefix="postfix-")))
+        self.folder.chmod(0o755)
+        own = self.folder / "certificate.pem"
+        shutil.copy(certificate, own)
+        (self.folder / "queue").mkdir()
+        (self.folder / "data").mkdir()
+        shutil.chown(self.folder / "data", "postfix")
+        (self.folder / "main.cf").write_text(MAIN.format(folder=self.folder, certificate=own, extra=extra), "utf-8")
+        (self.folder / "master.cf").write_text(MASTER.format(port=self.port, processes=processes), "utf-8")
+        subprocess.run([program, "-c", str(self.folder), "check"], check=True, capture_output=True)
+
+    def command(self) -> Sequence[str]:
+        """Return the command line."""
+        return ("/usr/lib/postfix/sbin/master", "-c", str(self.folder), "-d")
+
+    def ready(self) -> bool:
+        """Tell whether it accepts connections."""
+        return accepts(self.port)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+        shutil.rmtree(self.folder)

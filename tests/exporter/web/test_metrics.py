@@ -138,6 +138,7 @@ PROMETHEUS = (
         (["application/openmetrics-text,*/*"], True),
         (["application/openmetrics-text;q=0.3,text/plain;version=0.0.4;q=0.6"], False),
         (["application/openmetrics-text,text/plain"], False),
+        (["application/openmetrics-text;version=1.0.0;q=0.1,application/openmetrics-text,text/plain;q=0.5"], False),
         (["application/openmetrics-text;version=0.0.1,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"], False),
         (["application/openmetrics-text;version=2.0.0"], False),
         (["application/openmetrics-text;q=0"], False),

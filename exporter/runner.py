@@ -103,6 +103,7 @@ class Runner:
         self._wake = 0
         self._certificates: dict[tuple[str, str], float] = {}
         self._stopped = False
+        telemetry.in_flight.set_function(lambda: len(self._running))
 
     def poke(self) -> None:
         """Start what is due, and come back when the next is. To be called whenever the schedule changed."""
@@ -114,13 +115,12 @@ class Runner:
             task = self._loop.create_task(self._run(entry))
             self._running.add(task)
             task.add_done_callback(self._done)
-        self._telemetry.in_flight.set(len(self._running))
         self._arm()
 
     def _arm(self) -> None:
         """Come back at the first tick after something is due; while the limit is reached, whoever ends makes room."""
         due = self.schedule.next_due()
-        if due is None or len(self._running) >= self._limit:
+        if self._stopped or due is None or len(self._running) >= self._limit:
             return
         now = self._clock.now().monotonic
         wake = -(-max(due, now + 1) // TICK) * TICK  # never early, and later than now: timers must not spin

@@ -329,6 +329,15 @@ async def test_a_check_removed_while_it_runs_publishes_nothing(rig: Rig, script:
     assert key not in rig.ledger.check_states()
 
 
+async def test_the_attempts_under_way_are_told_as_they_are_now(rig: Rig, script: Scripted) -> None:
+    gate = asyncio.Event()
+    script.acts["shop"] = gate.wait
+    rig.add("shop", timing=Timing())
+    await rig.until(lambda: "dserver_exporter_checks_in_flight 1.0" in rig.telemetry.render().decode())
+    gate.set()
+    await rig.until(lambda: "dserver_exporter_checks_in_flight 0.0" in rig.telemetry.render().decode())
+
+
 async def test_results_are_counted_by_protocol(rig: Rig, script: Scripted) -> None:
     script.acts["shop"] = fails(Refused("connect"))
     rig.add("shop", "page")

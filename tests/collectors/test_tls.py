@@ -185,11 +185,11 @@ async def test_the_certificate_stays_the_reason_when_the_second_look_fails(serve
         else:
             await reader.read()  # never a handshake
 
-    reading = await run(await serve(once), authority.file, within=0.3)
+    reading = await run(await serve(once), authority.file, within=1.0)
     assert isinstance(reading.failure, CertificateFailure)
     assert "expired" in reading.failure.detail
     assert reading.certificate_expiry is None
-    assert reading.duration < 2
+    assert reading.duration < 10
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ async def test_absurd_records_are_a_failure_of_tls(serve: Serve, authority: Auth
 
 
 async def test_silence_in_the_handshake_is_a_timeout_of_tls(serve: Serve, authority: Authority) -> None:
-    reading = await run(await serve(says(b"")), authority.file, within=0.1)
+    reading = await run(await serve(says(b"")), authority.file, within=0.5)
     assert isinstance(reading.failure, TimedOut)
     assert reading.failure.step == "tls"
 

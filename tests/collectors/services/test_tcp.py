@@ -59,7 +59,7 @@ async def test_an_answer_in_pieces_is_put_together(serve: Serve, run: Attempt) -
 async def test_another_answer_is_told_as_such_even_if_the_server_then_waits(serve: Serve, run: Attempt) -> None:
     port = await serve(says(b"-ERR no\r\n"))
     for step in ({"expect": "+PONG"}, {"expect_regex": "PONG$"}, {"expect_hex": "00"}):
-        reading = await run("tcp", port, steps=[step], within=0.1)
+        reading = await run("tcp", port, steps=[step], within=0.5)
         assert isinstance(reading.failure, UnexpectedReply)
         assert reading.failure.step == "step 1"
         assert "-ERR no" in reading.failure.detail
@@ -67,7 +67,7 @@ async def test_another_answer_is_told_as_such_even_if_the_server_then_waits(serv
 
 
 async def test_silence_is_a_timeout_at_its_step(serve: Serve, run: Attempt) -> None:
-    reading = await run("tcp", await serve(says(b"hi")), steps=[{"expect": "hi"}, {"expect": "you"}], within=0.1)
+    reading = await run("tcp", await serve(says(b"hi")), steps=[{"expect": "hi"}, {"expect": "you"}], within=0.5)
     assert isinstance(reading.failure, TimedOut)
     assert reading.failure.step == "step 2"
 

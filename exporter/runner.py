@@ -59,7 +59,7 @@ def raise_descriptor_limit(checks: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-async def run_once(check: Check, secrets: Secrets, seconds: float) -> ServiceReading:
+async def run_once(check: Check, secrets: Secrets, seconds: float, *, transcript: bool = True) -> ServiceReading:
     """Run a check now, for at most so many seconds. Never raises but when cancelled."""
     loop = asyncio.get_running_loop()
     began = loop.time()
@@ -67,7 +67,7 @@ async def run_once(check: Check, secrets: Secrets, seconds: float) -> ServiceRea
         credential = secrets.get(check.credential) if check.credential else None
         kind = CHECKS[check.protocol]
         target = ServiceTarget(check.address, check.hostname, credential, check.address_family)
-        return await attempt(kind, target, check.options, began + seconds)
+        return await attempt(kind, target, check.options, began + seconds, transcript=transcript)
     except Misconfigured as failure:
         return ServiceReading(failure, loop.time() - began)
 
@@ -169,7 +169,7 @@ class Runner:
         entry.last_start = at.monotonic  # a moment later than it was taken: grid and evidence count from one instant
         state = entry.state
         try:
-            reading = await run_once(check, self.secrets, check.timing.timeout / 1000)
+            reading = await run_once(check, self.secrets, check.timing.timeout / 1000, transcript=False)
             failure = await self._judge(reading.failure, begun)
             outcome = Attempt(at) if failure is None else _failed(at, failure)
             result = "success" if failure is None else "void" if outcome.void else "failure"

@@ -253,6 +253,15 @@ async def test_control_characters_and_bytes_that_are_no_text_are_shown_escaped(s
     assert r"\x00\x1b[31m\xff\u202e 日" in reading.failure.detail
 
 
+@pytest.mark.parametrize("wanted", [True, False])
+async def test_a_transcript_is_there_where_it_is_wanted(serve: Serve, wanted: bool) -> None:
+    kind = CheckKind("test", Options, greets(await serve(says(b"hello\r\n"))), lambda _: False)
+    deadline = asyncio.get_running_loop().time() + 5.0
+    reading = await attempt(kind, HERE, Options(), deadline, transcript=wanted)
+    assert reading.failure is None
+    assert bool(reading.transcript) is wanted
+
+
 async def test_secrets_are_shown_nowhere_even_when_the_server_repeats_them(serve: Serve) -> None:
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"what is '" + (await reader.readline()).strip() + b"'?" + b" hunter2" * 200 + b"\r\n")

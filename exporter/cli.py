@@ -2,15 +2,19 @@
 
 import argparse
 import asyncio
+import difflib
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NoReturn
 
 from exporter import logs
 from exporter.alertmanager_config import AlertmanagerConfigError, alertmanager_config
-from exporter.config import ConfigError, check, load
+from exporter.config import ConfigError, Problem, check, load
 from exporter.demo import Demo
+from exporter.inventory import Config
 from exporter.ledger import StorageError
+from exporter.patience import patience
 from exporter.probe import Status, probe
 from exporter.runner import TooFewDescriptors
 from exporter.serve import ServeOptions, run, running, serve
@@ -29,10 +33,30 @@ First steps:
   dserver-exporter --config.file=dserver.yml               serve; kill -HUP reads the configuration again"""
 
 
+USAGE = 2
+"""Exit status for a command line that is none."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what was probably meant. ``usage_status`` is the exit status of what is no command line."""
+
+    usage_status: int = USAGE
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with one sentence; argparse would print the usage before it."""
+        self.exit(self.usage_status, f"{self.prog}: {message}; {self.prog} --help lists what there is\n")
+
+    def flags(self) -> Iterable[str]:
+        """Give the names of all flags."""
+        return (flag for action in self._actions for flag in action.option_strings if flag.startswith("--"))
+
+
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit with its status."""
     parser = _parser()
-    options = parser.parse_args(arguments)
+    options, rest = parser.parse_known_args(arguments)
+    if rest:
+        options.parser.error(_not_understood(rest, options.parser.flags()))
     logs.set_up(options.log_level, options.log_format)
     try:
         status = options.run(options)
@@ -44,8 +68,18 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     sys.exit(status)
 
 
-def _parser() -> argparse.ArgumentParser:
-    common = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+def _not_understood(words: list[str], flags: Iterable[str]) -> str:
+    word = words[0]
+    name, equals, value = word.partition("=")
+    if not name.startswith("-"):
+        return f"{word}: unexpected; a configuration is named with --config.file={word}"
+    if near := difflib.get_close_matches(name.replace("_", "-"), list(flags), n=1):
+        return f"{word}: there is no such flag; did you mean {near[0]}{equals}{value}?"
+    return f"{word}: there is no such flag"
+
+
+def _parser() -> Parser:
+    common = Parser(add_help=False, allow_abbrev=False)
     # SUPPRESS: a flag may stand before or after the command; what is not given must not overwrite what was
     for name, default, text in (
         ("config.file", "dserver.yml", "Configuration file."),
@@ -61,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
             metavar=name.split(".")[1].upper(),
             help=f"{text} (default: {default})",
         )
-    serving = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    serving = Parser(add_help=False, allow_abbrev=False)
     serving.add_argument(
         "--web.listen-address",
         dest="web_listen_address",
@@ -76,7 +110,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="TLS, client certificates and passwords of the web server, in exporter-toolkit's format. (default: none)",
     )
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="dserver-exporter",
         description=DESCRIPTION,
         epilog=EPILOG,
@@ -93,6 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"dserver-exporter {VERSION}")
     parser.set_defaults(
         run=_serve,
+        parser=parser,
         config_file="dserver.yml",
         log_level="info",
         log_format="logfmt",
@@ -114,7 +149,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help="Folder of the alert rules whose limits are compared. (default: alert_rules/ beside the configuration)",
     )
-    checking.set_defaults(run=_check_config, rules_path="")
+    checking.set_defaults(parser=checking, run=_check_config, rules_path="")
 
     probing = commands.add_parser(
         "probe",
@@ -127,7 +162,8 @@ def _parser() -> argparse.ArgumentParser:
     probing.add_argument(
         "check", metavar="CHECK|lamps", nargs="?", default="", help="What to run; everything by default."
     )
-    probing.set_defaults(run=_probe)
+    probing.usage_status = Status.UNKNOWN  # 2 would be CRITICAL to monitoring-plugins
+    probing.set_defaults(parser=probing, run=_probe)
 
     routing = commands.add_parser(
         "alertmanager-config",
@@ -135,7 +171,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
         help="Print a whole Alertmanager configuration for these customers.",
     )
-    routing.set_defaults(run=_alertmanager_config)
+    routing.set_defaults(parser=routing, run=_alertmanager_config)
 
     demo = commands.add_parser(
         "demo",
@@ -143,7 +179,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
         help="Watch an embedded fleet on this machine, with a short story. Needs no configuration.",
     )
-    demo.set_defaults(run=_demo)
+    demo.set_defaults(parser=demo, run=_demo)
     return parser
 
 
@@ -160,16 +196,22 @@ def _serve(options: argparse.Namespace) -> int:
 
 def _check_config(options: argparse.Namespace) -> int:
     rules = Path(options.rules_path) if options.rules_path else None
-    return check(Path(options.config_file), rules, sys.stdout)
+    with patience(f"reading {options.config_file}"):
+        return check(Path(options.config_file), rules, sys.stdout)
+
+
+def _load(options: argparse.Namespace) -> tuple[Config, tuple[Problem, ...]]:
+    with patience(f"reading {options.config_file}"):
+        return load(Path(options.config_file))
 
 
 def _probe(options: argparse.Namespace) -> int:
-    config, _ = load(Path(options.config_file))
+    config, _ = _load(options)
     return asyncio.run(probe(config, options.server, options.check, _say))
 
 
 def _alertmanager_config(options: argparse.Namespace) -> int:
-    config, warnings = load(Path(options.config_file))
+    config, warnings = _load(options)
     for warning in warnings:
         print(warning, file=sys.stderr)
     _say(alertmanager_config(config).rstrip("\n"))

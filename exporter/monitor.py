@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 from exporter.clock import SECOND, Clock
-from exporter.config import ConfigError, Problem, load_in_child
+from exporter.config import ConfigError, Problem, load_in_child, summary
 from exporter.exposition import Exposition
 from exporter.inventory import Check, Config, Server
 from exporter.lamps import SourceState
@@ -118,7 +118,7 @@ class Monitor:
                 raise
             _report(warnings)
             await self._apply(config)
-            log.info("the configuration was read again: %d servers, %d checks", len(config.servers), len(self.schedule))
+            log.info("the configuration was read again: %s", summary(config))
 
     @contextlib.asynccontextmanager
     async def _telling(self) -> AsyncIterator[None]:

@@ -14,6 +14,7 @@ from exporter.clock import Moment
 from exporter.inventory import Check, Config, LampSourceEntry, Server
 from exporter.lamps import LampRead, SourceState, decide
 from exporter.lampwatch import DEADLINE, read_once, reader_of
+from exporter.patience import patience
 from exporter.runner import run_once
 from exporter.secrets import Secrets
 
@@ -67,7 +68,8 @@ async def probe(config: Config, server_name: str, what: str, say: Say) -> Status
 async def _check(check: Check, secrets: Secrets, zone: ZoneInfo, say: Say) -> Status:
     seconds = check.timing.timeout / 1000
     say(f"{check.server}/{check.name}: {check.protocol} at {check.address}, for at most {seconds:g} s")
-    reading = await run_once(check, secrets, seconds)
+    with patience(f"{check.server}/{check.name} under way"):
+        reading = await run_once(check, secrets, seconds)
     for line in reading.transcript:
         say(f"  {line}")
     if reading.certificate_expiry is not None:
@@ -83,7 +85,8 @@ async def _lamps(server: Server, source: LampSourceEntry, secrets: Secrets, say:
     reader = reader_of(source)
     where = reader.endpoint() if reader else "no reader"
     say(f"{server.name}/{source.source}: lamps by {source.kind} at {where}, for at most {DEADLINE:g} s")
-    outcome = await read_once(source, reader, secrets, DEADLINE)
+    with patience(f"{server.name}/{source.source} under way"):
+        outcome = await read_once(source, reader, secrets, DEADLINE)
     for line in outcome.transcript:
         say(f"  {line}")
     if isinstance(outcome, CheckFailure):

@@ -11,7 +11,7 @@ from pathlib import Path
 import uvloop
 
 from exporter.clock import SystemClock
-from exporter.config import ConfigError
+from exporter.config import ConfigError, summary
 from exporter.ledger import Ledger
 from exporter.monitor import Monitor
 from exporter.telemetry import VERSION
@@ -61,13 +61,7 @@ async def running(options: ServeOptions) -> AsyncIterator[asyncio.Event]:
         try:
             log.info("dserver-exporter %s listens on %s; reading %s", VERSION, web.url, options.config_file)
             await monitor.start()
-            config = monitor.config
-            log.info(
-                "watching %d servers: %d service checks, %d lamp sources",
-                len(config.servers),
-                sum(1 for _ in config.checks()),
-                sum(1 for _ in config.sources()),
-            )
+            log.info("watching %s", summary(monitor.config))
             yield stopped
         finally:
             try:

@@ -3,10 +3,10 @@
 ``load`` does it here and now, ``load_in_child`` in a child process, so that the event loop never stalls.
 """
 
-from exporter.config.command import check
+from exporter.config.command import check, summary
 from exporter.config.handover import load_in_child
 from exporter.config.load import load
 from exporter.config.page import redacted
 from exporter.config.problems import ConfigError, Problem
 
-__all__ = ["ConfigError", "Problem", "check", "load", "load_in_child", "redacted"]
+__all__ = ["ConfigError", "Problem", "check", "load", "load_in_child", "redacted", "summary"]

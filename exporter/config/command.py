@@ -14,23 +14,24 @@ def check(config_file: Path, rules: Path | None, out: TextIO) -> int:
         config, problems = load(config_file, rules=rules)
     except ConfigError as error:
         problems = error.problems
-        verdict = _counted(problems)
+        verdict = _problems(problems)
     else:
-        warnings = f", {_counted(problems)}" if problems else ""
-        verdict = f"OK: {_contents(config)}{warnings}"
+        warnings = f", {_problems(problems)}" if problems else ""
+        verdict = f"OK: {summary(config)}{warnings}"
     for problem in problems:
         print(problem, file=out)
     print(f"{config_file}: {verdict}", file=out)
     return int(any(problem.severity == "error" for problem in problems))
 
 
-def _counted(problems: tuple[Problem, ...]) -> str:
+def _problems(problems: tuple[Problem, ...]) -> str:
     errors = sum(problem.severity == "error" for problem in problems)
     counts = ((errors, "error"), (len(problems) - errors, "warning"))
     return ", ".join(_count(number, word) for number, word in counts if number)
 
 
-def _contents(config: Config) -> str:
+def summary(config: Config) -> str:
+    """Return how much there is to watch, in words."""
     counts = (
         (len(config.servers), "server"),
         (sum(1 for _ in config.checks()), "check"),

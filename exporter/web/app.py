@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from exporter.config import ConfigError, redacted
+from exporter.config import ConfigError, redacted, summary
 from exporter.exposition import OPENMETRICS_END
 from exporter.families import Selection
 from exporter.monitor import Monitor
@@ -156,8 +156,7 @@ class Endpoints:
             raise web.HTTPInternalServerError(
                 text=f"The configuration is bad, the old one stays in force:\n{error}\n"
             ) from None
-        config = self._monitor.config
-        return web.Response(text=f"The configuration was read again: {len(config.servers)} servers.\n")
+        return web.Response(text=f"The configuration was read again: {summary(self._monitor.config)}.\n")
 
     def _act(self, request: web.Request) -> None:
         """Let only those through for whom the exporter does something."""

@@ -209,7 +209,7 @@ def load(file: Path) -> WebConfig:
     try:
         text = contents(file)
     except UnreadableError as error:
-        findings.add(name, (), str(error))
+        findings.add(name, (), f"{error}; name another file with --web.config.file")
     else:
         document = parse(text)
         for mistake in document.mistakes:

@@ -251,3 +251,41 @@ def test_log_lines_are_logfmt_or_json(folder: Path) -> None:
     with running(folder) as process:
         process.signal(signal.SIGHUP)
         assert re.match(r"ts=\S+Z level=info component=monitor msg=", process.wait_for("read again"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (
+            ["check-config", "dserver.yml"],
+            "dserver.yml: unexpected; a configuration is named with --config.file=dserver.yml",
+        ),
+        (["--config-file=a.yml"], "--config-file=a.yml: there is no such flag; did you mean --config.file=a.yml?"),
+        (["check-config", "--rule.path=x"], "--rule.path=x: there is no such flag; did you mean --rules.path=x?"),
+        (["--nonsense"], "--nonsense: there is no such flag"),
+        (["serve"], "invalid choice: 'serve'"),
+    ],
+)
+def test_a_command_line_that_is_none_gets_one_line_that_says_what_was_meant(
+    folder: Path, arguments: list[str], sentence: str
+) -> None:
+    finished = run(folder, *arguments)
+    assert finished.returncode == 2
+    assert sentence in finished.stderr
+    assert "--help" in finished.stderr
+    assert finished.stderr.count("\n") == 1
+
+
+def test_a_probe_that_was_not_understood_is_unknown_and_not_critical(folder: Path) -> None:
+    assert run(folder, "probe").returncode == 3
+    assert run(folder, "probe", "web01", "ssh", "nonsense").returncode == 3
+
+
+def test_a_probe_that_takes_long_says_so_beside_its_output(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        config = CONFIG.replace("PORT", str(silent.getsockname()[1])).replace("timeout: 400ms", "timeout: 3s")
+        (folder / "dserver.yml").write_text(config)
+        finished = run(folder, "probe", "web01", "ssh")
+    assert finished.returncode == 2
+    assert re.search(r"^\.\.\. web01/ssh under way, 2 s so far$", finished.stderr, re.MULTILINE)
+    assert "under way" not in finished.stdout

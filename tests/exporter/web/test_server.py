@@ -238,7 +238,10 @@ async def test_a_reload_says_what_it_read_or_everything_that_is_wrong(
         raise ConfigError([Problem("error", "dserver.yml", line, "servers[0]", "is wrong") for line in (3, 7)])
 
     monkeypatch.setattr(monitor, "reload", good)
-    assert await client.get("/-/reload", "POST") == (200, "The configuration was read again: 1 servers.\n")
+    assert await client.get("/-/reload", "POST") == (
+        200,
+        "The configuration was read again: 1 server, 2 checks, 1 lamp source, 1 customer.\n",
+    )
     monkeypatch.setattr(monitor, "reload", bad)
     status, text = await client.get("/-/reload", "POST")
     assert status == 500

@@ -86,7 +86,10 @@ async def test_from_the_start_over_a_probe_to_a_reload(exporter: Exporter, servi
         assert "ops@customer.example" not in text
 
         file.write_text(CONFIGURATION.format(port=service).replace("web01", "web02"))
-        assert await ask("/-/reload", "POST") == (200, "The configuration was read again: 1 servers.\n")
+        assert await ask("/-/reload", "POST") == (
+            200,
+            "The configuration was read again: 1 server, 1 check, 0 lamp sources, 1 customer.\n",
+        )
         assert (await ask("/probe?server=web01&check=http"))[0] == 404
         assert "web02" in (await ask("/config"))[1]
 

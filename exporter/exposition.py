@@ -30,8 +30,10 @@ def escape(value: str) -> str:
 
 
 def label_text(names: Iterable[str], values: Iterable[str]) -> str:
-    """Return labels as they stand after the metric's name, sorted by name as prometheus_client does."""
+    """Return labels as they stand after the metric's name, sorted by name as prometheus_client does; "" for none."""
     pairs = sorted(zip(names, values, strict=True))
+    if not pairs:
+        return ""
     return "{" + ",".join([f'{name}="{escape(value)}"' for name, value in pairs]) + "}"
 
 

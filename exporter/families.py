@@ -53,6 +53,26 @@ SERVER_MAINTENANCE = _family(
     "Whether the server is in a maintenance window now: 1 yes, 0 no. Customers are not told of outages during one.",
 )
 
+BUSINESS_HOURS = _family(
+    "dserver_business_hours",
+    "",
+    "Whether the help desk works now, by the configured calendar and the public holidays of Japan: 1 yes, 0 no.",
+    Selection.SERVICES,
+)
+OS_END_OF_LIFE = _family(
+    "dserver_os_end_of_life_timestamp_seconds",
+    "server os",
+    "Unix time at which the maker's support of the operating system ends; from then on support is limited. "
+    "Managed servers whose system the contract names.",
+    Selection.LAMPS,
+)
+OS_CONTRACT_END = _family(
+    "dserver_os_contract_end_timestamp_seconds",
+    "server os",
+    "Unix time at which the contract ends with the operating system. Managed servers whose system the contract names.",
+    Selection.LAMPS,
+)
+
 _CHECK = "server check protocol"
 
 SERVICE_UP = _family(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from exporter.clock import SECOND, Clock
 from exporter.config import ConfigError, Problem, load_in_child, summary
+from exporter.contract.businessdays import VERIFIED_UNTIL, BusinessCalendar, list_ends_soon
 from exporter.exposition import Exposition
 from exporter.inventory import Check, Config, Server
 from exporter.lamps import SourceState
@@ -16,7 +17,7 @@ from exporter.lampwatch import LampWatch
 from exporter.ledger import Ledger, Record, forget_check, forget_source
 from exporter.loopwatch import LoopWatch
 from exporter.outage import CheckState
-from exporter.rendering import inventory_lines
+from exporter.rendering import calendar_lines, inventory_lines
 from exporter.runner import Runner, raise_descriptor_limit
 from exporter.schedule import Schedule
 from exporter.secrets import Secrets
@@ -31,8 +32,8 @@ BREATH = 100
 PROGRESS_PERIOD = 2.0
 """Seconds between two lines that say how far the reading of a large configuration is."""
 
-MAINTENANCE_PERIOD = 5.0
-"""Seconds between two looks at the maintenance windows."""
+CALENDAR_PERIOD = 5.0
+"""Seconds between two looks at the business hours and the maintenance windows."""
 
 
 class Monitor:
@@ -43,6 +44,7 @@ class Monitor:
         self.clock = clock
         self.ledger = ledger
         self.config = Config()
+        self.calendar = BusinessCalendar.of(self.config.settings)
         self.ready = False
         self.progress = f"reading {config_file.name}"
         """How far the taking in of a configuration is."""
@@ -94,7 +96,7 @@ class Monitor:
             await self.ledger.save(forgotten)
         self._known_checks.clear()
         self._known_sources.clear()
-        for forever in (self.vantage.watch, self._watch_maintenance):
+        for forever in (self.vantage.watch, self._watch_calendar):
             self._background.append(asyncio.create_task(_keep(forever)))
 
     async def stop(self) -> None:
@@ -143,6 +145,7 @@ class Monitor:
         self.secrets.replace(config.credentials)
         self.vantage.addresses = config.settings.vantage
         self.lamps.settings = config.settings
+        self.calendar = BusinessCalendar.of(config.settings)
         await self._drop(old, config)
         fresh_checks = sum(1 for check in config.checks() if self.schedule.get(check.key) is None)
         fresh_sources = sum(1 for source in config.sources() if self.lamps.get(source.key) is None)
@@ -219,17 +222,28 @@ class Monitor:
     def _in_maintenance(self, server: Server, wall: int) -> bool:
         return any(window.covers(server, wall) for window in self.config.maintenance)
 
-    async def _watch_maintenance(self) -> None:
+    async def _watch_calendar(self) -> None:
+        told = None
         while True:
-            await asyncio.sleep(MAINTENANCE_PERIOD)
-            if not self.config.maintenance:
-                continue
             wall = self.clock.now().wall
-            for number, server in enumerate(self.config.servers.values(), 1):
-                if self._in_maintenance(server, wall) != (server.name in self._maintained):
-                    self._publish_inventory(server, wall)
-                if number % BREATH == 0:
-                    await asyncio.sleep(0)
+            self.exposition.publish(("calendar",), calendar_lines(business_hours=self.calendar.is_open(wall)))
+            today = self.calendar.day(wall)
+            if today != told and list_ends_soon(today):
+                log.warning(
+                    "the public holidays of Japan are verified until %s only: install a newer version", VERIFIED_UNTIL
+                )
+            told = today
+            await self._watch_maintenance(wall)
+            await asyncio.sleep(CALENDAR_PERIOD)
+
+    async def _watch_maintenance(self, wall: int) -> None:
+        if not self.config.maintenance:
+            return
+        for number, server in enumerate(self.config.servers.values(), 1):
+            if self._in_maintenance(server, wall) != (server.name in self._maintained):
+                self._publish_inventory(server, wall)
+            if number % BREATH == 0:
+                await asyncio.sleep(0)
 
 
 def _identity(check: Check) -> tuple[str, str]:

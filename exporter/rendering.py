@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from exporter import families as f
+from exporter.contract.ossupport import os_dates
 from exporter.exposition import Lines, label_text
 from exporter.inventory import Check, Server, SourceKey
 from exporter.lamps import SourceState, abnormal_since, server_verdict
@@ -39,6 +40,18 @@ def inventory_lines(server: Server, *, maintenance: bool) -> Lines:
     info = (server.name, server.customer, managed, server.site, server.rack, server.os)
     lines.add(f.SERVER_INFO, label_text(f.SERVER_INFO.labels, info), 1.0)
     lines.add(f.SERVER_MAINTENANCE, label_text(("server",), (server.name,)), float(maintenance))
+    dates = os_dates(server.os) if server.managed else None
+    if dates:
+        labels = label_text(f.OS_CONTRACT_END.labels, (server.name, server.os))
+        lines.add(f.OS_END_OF_LIFE, labels, dates.end_of_life_at / 1000)
+        lines.add(f.OS_CONTRACT_END, labels, dates.contract_end_at / 1000)
+    return lines
+
+
+def calendar_lines(*, business_hours: bool) -> Lines:
+    """Return the lines that come from the calendar."""
+    lines = Lines()
+    lines.add(f.BUSINESS_HOURS, "", float(business_hours))
     return lines
 
 

@@ -33,6 +33,7 @@ from exporter.config.schema import (
     TrapsSection,
 )
 from exporter.config.values import NAME, is_ip
+from exporter.contract.businessdays import BusinessCalendar, NoBusinessDay
 from exporter.inventory import (
     Alertmanager,
     Calendar,
@@ -153,12 +154,17 @@ class _Loading:
         if section.notices == "ledger":
             message = "this version cannot send the notices itself: use notices: alertmanager"
             main.error(("global", "notices"), message)
+        calendar = Calendar(section.calendar.hours, section.calendar.closed, section.calendar.open)
+        try:
+            BusinessCalendar(calendar, ZoneInfo(section.timezone)).verify()
+        except NoBusinessDay as error:
+            main.error(("global", "calendar"), f"{error}: no report would ever be due")
         return Settings(
             timezone=section.timezone,
             timing=timing,
             lamp_interval=section.lamp_interval,
             lamp_recheck_interval=lamp_recheck_interval,
-            calendar=Calendar(section.calendar.hours, section.calendar.closed, section.calendar.open),
+            calendar=calendar,
             vantage=tuple(VantageAddress(*entry.tcp) for entry in section.vantage),
             external_url=section.external_url,
             notices=section.notices,

@@ -21,6 +21,8 @@ from markupsafe import Markup
 
 from collectors.reading import Verdict
 from exporter.clock import DAY, HOUR, MINUTE, SECOND, Moment
+from exporter.contract.businessdays import VERIFIED_UNTIL, list_ends_soon
+from exporter.contract.ossupport import Support, os_dates
 from exporter.inventory import Check, Config, Customer, LampSourceEntry, Server, SourceKey
 from exporter.lamps import KnownLamp, SourceState, server_verdict
 from exporter.monitor import Monitor
@@ -188,6 +190,7 @@ class Page:
             "age": age,
             "length": _length,
             "word_of": word_of,
+            "support": lambda server: _support(server, fleet.at.wall),
             "short": lambda text: text if len(text) <= LONGEST else f"{text[:LONGEST]} ...",
         }
         return await asyncio.get_running_loop().run_in_executor(
@@ -254,6 +257,14 @@ def _facts(monitor: Monitor, time: Callable[[int], str], age: Callable[[int], st
         yield Fact("Our own uplink", "up: a vantage address answers")
     else:
         yield Fact("Our own uplink", "lost: no vantage address answers, failures do not count", bad=True)
+    calendar, wall = monitor.calendar, monitor.clock.now().wall
+    today = calendar.day(wall)
+    yield Fact(
+        "Help desk",
+        "open" if calendar.is_open(wall) else f"closed; next business day {calendar.next_business_day(today)}",
+    )
+    if list_ends_soon(today):
+        yield Fact("Public holidays", f"verified until {VERIFIED_UNTIL} only: install a newer version", bad=True)
     lag = telemetry.loop_lag.value()
     yield Fact("Event loop", f"late by {lag * 1000:.0f} ms at worst in the last minute", lag > 1.0)
     lag = telemetry.schedule_lag.value()
@@ -261,6 +272,20 @@ def _facts(monitor: Monitor, time: Callable[[int], str], age: Callable[[int], st
     yield Fact(
         "Schedule", f"{under_way:.0f} checks under way, late by {lag:.1f} s at worst in the last minute", lag > 10.0
     )
+
+
+def _support(server: Server, wall: int) -> str:
+    """Return what the contract says of a managed server's operating system, where that is not simply full support."""
+    dates = os_dates(server.os) if server.managed else None
+    if dates is None:
+        return ""
+    match dates.support(wall):
+        case Support.FULL:
+            return ""
+        case Support.LIMITED:
+            return f"limited support (サーバ保守限定サポート) until {dates.contract_end}"
+        case Support.ENDED:
+            return f"contract ended with {dates.contract_end}"
 
 
 def _value(telemetry: Telemetry, name: str) -> float:

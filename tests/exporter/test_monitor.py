@@ -80,7 +80,9 @@ class Site:
         text = b"".join(self.monitor.exposition.chunks(list(Selection))).decode()
         wanted = [f'{name}="{value}"' for name, value in labels.items()]
         return [
-            line for line in text.splitlines() if line.startswith(family + "{") and all(each in line for each in wanted)
+            line
+            for line in text.splitlines()
+            if line.startswith((family + "{", family + " ")) and all(each in line for each in wanted)
         ]
 
     def value(self, family: str, **labels: str) -> float | None:
@@ -254,7 +256,7 @@ async def test_a_server_without_lamp_sources_is_unknown_and_one_that_cannot_be_r
 async def test_a_maintenance_window_is_published_when_it_begins_and_ends(
     site: Site, greeter: Greeter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("exporter.monitor.MAINTENANCE_PERIOD", 0.02)
+    monkeypatch.setattr("exporter.monitor.CALENDAR_PERIOD", 0.02)
     site.write(server("web01", greeter.port))
     with site.file.open("a", encoding="utf-8") as file:
         window = "from: 2020-01-01T00:00+09:00, to: 2099-01-01T00:00+09:00"
@@ -265,3 +267,27 @@ async def test_a_maintenance_window_is_published_when_it_begins_and_ends(
     now = site.monitor.clock.now()
     monkeypatch.setattr(site.monitor.clock, "now", lambda: type(now)(now.monotonic, later))
     await site.until(lambda: site.value("dserver_server_maintenance", server="web01") == 0)
+
+
+async def test_business_hours_are_published_and_change_with_the_clock(
+    site: Site, greeter: Greeter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exporter.monitor.CALENDAR_PERIOD", 0.02)
+    site.write(server("web01", greeter.port))
+    await site.start()
+    now = site.monitor.clock.now()
+    for wall, is_open in ((1_795_653_000_000, 0), (1_795_656_600_000, 1)):  # Thursday, 2026-11-26 09:30, 10:30 JST
+        monkeypatch.setattr(site.monitor.clock, "now", lambda: type(now)(now.monotonic, wall))  # noqa: B023 - waited for
+        await site.until(lambda: site.value("dserver_business_hours") == is_open)  # noqa: B023 - as above
+
+
+async def test_the_coming_end_of_the_verified_holidays_is_logged(
+    site: Site, greeter: Greeter, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("exporter.monitor.CALENDAR_PERIOD", 0.02)
+    site.write(server("web01", greeter.port))
+    await site.start()
+    now = site.monitor.clock.now()
+    late = 1_825_642_800_000  # 2027-11-08
+    monkeypatch.setattr(site.monitor.clock, "now", lambda: type(now)(now.monotonic, late))
+    await site.until(lambda: "the public holidays of Japan are verified until 2027-12-31 only" in caplog.text)

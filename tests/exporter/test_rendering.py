@@ -1,5 +1,7 @@
 """Which series a state has, and which it must not have."""
 
+import pytest
+
 from collectors.reading import EventLogReading, Hardware, Lamp, Quantity, SensorReading, Verdict
 from collectors.registry import Options
 from exporter.clock import Moment
@@ -8,7 +10,7 @@ from exporter.families import Selection
 from exporter.inventory import Check, Server, Timing
 from exporter.lamps import KnownLamp, SourceState
 from exporter.outage import CheckState, restored
-from exporter.rendering import check_lines, inventory_lines, server_lamp_lines, source_lines
+from exporter.rendering import calendar_lines, check_lines, inventory_lines, server_lamp_lines, source_lines
 
 CHECK = Check("web01", "shop", "https", "192.0.2.10", "", Options(), Timing())
 LABELS = '{check="shop",protocol="https",server="web01"}'
@@ -138,3 +140,21 @@ def test_the_inventory_is_published_without_contacts() -> None:
         " 1.0",
         'dserver_server_maintenance{server="web01"} 1.0',
     ]
+
+
+def test_a_managed_servers_system_that_the_contract_names_has_its_dates() -> None:
+    server = Server("web01", "c0001", managed=True, address="192.0.2.10", os="rhel-7")
+    assert text(inventory_lines(server, maintenance=False)).splitlines()[2:] == [
+        'dserver_os_end_of_life_timestamp_seconds{os="rhel-7",server="web01"} 1.7197596e+09',
+        'dserver_os_contract_end_timestamp_seconds{os="rhel-7",server="web01"} 1.8065052e+09',
+    ]
+
+
+@pytest.mark.parametrize(("managed", "system"), [(False, "rhel-7"), (True, "rhel-9"), (True, "")])
+def test_a_server_that_is_not_managed_or_whose_system_is_not_named_has_no_dates(managed: bool, system: str) -> None:
+    server = Server("web01", "c0001", managed=managed, address="192.0.2.10", os=system)
+    assert "dserver_os" not in text(inventory_lines(server, maintenance=False))
+
+
+def test_business_hours_have_no_labels() -> None:
+    assert text(calendar_lines(business_hours=True)) == "dserver_business_hours 1.0"

@@ -153,6 +153,30 @@ async def test_a_server_in_maintenance_is_marked(start: Any, monitor: Monitor) -
     assert "web01 (in maintenance) https" in (await see(start)).text
 
 
+@pytest.mark.parametrize(
+    ("system", "managed", "told"),
+    [
+        ("rhel-7", True, "web01 (limited support (サーバ保守限定サポート) until 2027-03-31)"),
+        ("centos-8", True, "web01 (contract ended with 2026-03-31)"),
+        ("rhel-7", False, ""),
+        ("rhel-9", True, ""),
+    ],
+)
+async def test_a_managed_server_says_how_long_its_system_is_supported(
+    start: Any, monitor: Monitor, system: str, managed: bool, told: str
+) -> None:
+    web01 = replace(monitor.config.servers["web01"], os=system, managed=managed)
+    monitor.config = replace(monitor.config, servers={**monitor.config.servers, "web01": web01})
+    text = (await see(start)).text
+    assert told in text
+    assert ("support" in text or "contract" in text) is bool(told)
+
+
+async def test_the_help_desks_hours_are_told(start: Any, monitor: Monitor) -> None:
+    # Friday, 2027-01-15 17:15
+    assert "Help desk closed; next business day 2027-01-18" in (await see(start)).text
+
+
 async def test_the_exporters_own_troubles_are_told(start: Any, monitor: Monitor) -> None:
     monitor.ready = False
     monitor.progress = "1,000 of 10,000 servers taken in"

@@ -279,6 +279,7 @@ def _alert(language: Language) -> list[Block]:
         ".Annotations.down_since": ("障害検知日時", "Down since"),
         ".Annotations.reason": ("理由", "Reason"),
         ".Annotations.step": ("段階", "Step"),
+        ".Annotations.level": ("対応レベル", "Response level"),
         ".Annotations.components": ("部品", "Components"),
         ".Annotations.sources": ("読み取り元", "Sources"),
         ".Annotations.abnormal_since": ("サーバの異常開始", "Server abnormal since"),

@@ -59,6 +59,13 @@ BUSINESS_HOURS = _family(
     "Whether the help desk works now, by the configured calendar and the public holidays of Japan: 1 yes, 0 no.",
     Selection.SERVICES,
 )
+RESPONSE_LEVEL = _family(
+    "dserver_response_level",
+    "server",
+    "What the contract asks for the server's open outage: 0 there is none, 1 log in and restart the service, "
+    "2 reboot the platform, since nobody can log in.",
+    Selection.SERVICES,
+)
 OS_END_OF_LIFE = _family(
     "dserver_os_end_of_life_timestamp_seconds",
     "server os",

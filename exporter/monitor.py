@@ -10,6 +10,7 @@ from pathlib import Path
 from exporter.clock import SECOND, Clock
 from exporter.config import ConfigError, Problem, load_in_child, summary
 from exporter.contract.businessdays import VERIFIED_UNTIL, BusinessCalendar, list_ends_soon
+from exporter.contract.level import Response, diagnose
 from exporter.exposition import Exposition
 from exporter.inventory import Check, Config, Server
 from exporter.lamps import SourceState
@@ -17,7 +18,7 @@ from exporter.lampwatch import LampWatch
 from exporter.ledger import Ledger, Record, forget_check, forget_source
 from exporter.loopwatch import LoopWatch
 from exporter.outage import CheckState
-from exporter.rendering import calendar_lines, inventory_lines
+from exporter.rendering import calendar_lines, inventory_lines, level_lines
 from exporter.runner import Runner, raise_descriptor_limit
 from exporter.schedule import Schedule
 from exporter.secrets import Secrets
@@ -72,6 +73,7 @@ class Monitor:
             secrets=self.secrets,
             settings=self.config.settings,
         )
+        self.runner.on_outage = self._publish_level
         self._known_checks = ledger.check_states()
         self._known_sources = ledger.source_states()
         self._maintained: set[str] = set()
@@ -182,6 +184,7 @@ class Monitor:
             if server.name not in new.servers:
                 self.exposition.withdraw(("inventory", server.name))
                 self.exposition.withdraw(("lamps", server.name))
+                self.exposition.withdraw(("level", server.name))
             if number % BREATH == 0:
                 await asyncio.sleep(0)
         if forgotten:
@@ -209,10 +212,20 @@ class Monitor:
                 self.lamps.update(source, server)
         self.lamps.publish_server(server.name)
         self._publish_inventory(server, now.wall)
+        self._publish_level(server.name)
 
     def _remembered(self, check: Check) -> CheckState:
         protocol, address, state = self._known_checks.pop(check.key, ("", "", CheckState()))
         return state if (protocol, address) == _identity(check) else CheckState()
+
+    def response(self, server: Server) -> Response:
+        """Return what the contract asks for the server's open outages."""
+        return diagnose(server, {entry.check.name: entry.state for entry in self.schedule.server(server.name)})
+
+    def _publish_level(self, name: str) -> None:
+        server = self.config.servers.get(name)
+        if server:
+            self.exposition.publish(("level", name), level_lines(name, self.response(server)))
 
     def _publish_inventory(self, server: Server, wall: int) -> None:
         maintenance = self._in_maintenance(server, wall)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from exporter import families as f
+from exporter.contract.level import Response
 from exporter.contract.ossupport import os_dates
 from exporter.exposition import Lines, label_text
 from exporter.inventory import Check, Server, SourceKey
@@ -45,6 +46,13 @@ def inventory_lines(server: Server, *, maintenance: bool) -> Lines:
         labels = label_text(f.OS_CONTRACT_END.labels, (server.name, server.os))
         lines.add(f.OS_END_OF_LIFE, labels, dates.end_of_life_at / 1000)
         lines.add(f.OS_CONTRACT_END, labels, dates.contract_end_at / 1000)
+    return lines
+
+
+def level_lines(server: str, response: Response) -> Lines:
+    """Return the line of what the contract asks for a server's outages."""
+    lines = Lines()
+    lines.add(f.RESPONSE_LEVEL, label_text(f.RESPONSE_LEVEL.labels, (server,)), float(response.level))
     return lines
 
 

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import resource
 import time
+from collections.abc import Callable
 
 from collectors.attempt import attempt
 from collectors.failures import NETWORK_REASONS, CheckFailure, Internal, Misconfigured, Void
@@ -103,6 +104,8 @@ class Runner:
         self._wake = 0
         self._certificates: dict[tuple[str, str], float] = {}
         self._stopped = False
+        self.on_outage: Callable[[str], None] = lambda _server: None
+        """Called with the server's name after each attempt that an outage begins, goes on or ends with."""
         telemetry.in_flight.set_function(lambda: len(self._running))
 
     def poke(self) -> None:
@@ -197,7 +200,10 @@ class Runner:
                     level, "%s/%s: %s -> %s%s", *check.key, change.was, change.now, f": {failure}" if failure else ""
                 )
         finally:
+            before = entry.state
             self.schedule.finish(entry, state, self._clock.now().monotonic)
+            if before.down_since is not None or state.down_since is not None:
+                self.on_outage(check.server)
 
     async def _judge(self, failure: CheckFailure | None, begun: float) -> CheckFailure | None:
         """Return the failure as it counts: what our own side may have caused is void."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from collectors.reading import Lamp, Verdict
+from exporter.contract.level import NextStep
 from exporter.inventory import Language
 
 REASONS: Mapping[Language, Mapping[str, str]] = {
@@ -38,6 +39,25 @@ REASONS: Mapping[Language, Mapping[str, str]] = {
 """Every ``reason`` of `collectors.failures`."""
 
 REASON_UNKNOWN: Mapping[Language, str] = {"ja": "原因を確認しております", "en": "the cause is being looked into"}
+
+NEXT_STEPS: Mapping[Language, Mapping[NextStep, str]] = {
+    "ja": {
+        NextStep.NONE: "対応は不要です",
+        NextStep.LOG_IN: "レベル1: ログインしてサービスを確認し、再起動する",
+        NextStep.LOG_IN_UNCHECKED: "レベル1: ログインしてサービスを確認し、再起動する（ログイン可否は未監視）",
+        NextStep.CONSOLE: "レベル1: ログインできないため、コンソールから入りサービスを再起動する",
+        NextStep.REBOOT: "レベル2: ログインできないため、プラットフォームを再起動する",
+        NextStep.REBOOT_ON_REQUEST: "運用管理契約なし: お客様の依頼があれば強制再起動する",
+    },
+    "en": {
+        NextStep.NONE: "nothing to do",
+        NextStep.LOG_IN: "level 1: log in, look at the service, restart it",
+        NextStep.LOG_IN_UNCHECKED: "level 1: log in, look at the service, restart it (log-in is not checked)",
+        NextStep.CONSOLE: "level 1: log-in fails, so log in by the console and restart the service",
+        NextStep.REBOOT: "level 2: log-in fails and nothing else answers, so reboot the platform",
+        NextStep.REBOOT_ON_REQUEST: "no managed contract: a forced reboot when the customer asks for it",
+    },
+}
 
 LAMPS: Mapping[Language, Mapping[Lamp, str]] = {
     "ja": {

@@ -29,6 +29,7 @@ from exporter.monitor import Monitor
 from exporter.outage import CheckState, Phase
 from exporter.schedule import Entry
 from exporter.telemetry import VERSION, Telemetry
+from exporter.words import NEXT_STEPS
 
 SLICE = 100
 """Servers that are looked at before the event loop gets its turn: one or two milliseconds."""
@@ -190,6 +191,7 @@ class Page:
             "age": age,
             "length": _length,
             "word_of": word_of,
+            "next_step": lambda server: NEXT_STEPS["en"][self._monitor.response(server).step],
             "support": lambda server: _support(server, fleet.at.wall),
             "short": lambda text: text if len(text) <= LONGEST else f"{text[:LONGEST]} ...",
         }

@@ -16,8 +16,9 @@ from collectors.reading import Lamp, Verdict
 from exporter.alertmanager_config import AlertmanagerConfigError, alertmanager_config
 from exporter.alertmanager_mails import literal
 from exporter.config import load
+from exporter.contract.level import NextStep
 from exporter.inventory import Config, Contact, CredentialEntry, Customer, Mail, Noc, Provider, SecretSource
-from exporter.words import LAMPS, REASONS, VERDICTS
+from exporter.words import LAMPS, NEXT_STEPS, REASONS, VERDICTS
 from tests.peers.alertmanager import Alertmanager
 from tests.peers.smtp_sink import Mail as Received
 from tests.peers.smtp_sink import SmtpSink
@@ -59,12 +60,13 @@ def _subclasses(kind: type[CheckFailure]) -> Iterator[type[CheckFailure]]:
         yield from _subclasses(child)
 
 
-def test_every_reason_lamp_and_verdict_has_words_in_both_languages() -> None:
+def test_every_closed_word_is_said_in_both_languages() -> None:
     reasons = {kind.reason for kind in _subclasses(CheckFailure) if hasattr(kind, "reason")}
     for language in ("ja", "en"):
         assert set(REASONS[language]) == reasons
         assert set(LAMPS[language]) == set(Lamp)
         assert set(VERDICTS[language]) == set(Verdict)
+        assert set(NEXT_STEPS[language]) == set(NextStep)
 
 
 def test_a_brace_at_the_end_of_a_name_opens_no_action() -> None:

@@ -128,6 +128,20 @@ async def test_a_service_is_up_goes_down_with_a_reason_and_comes_back(site: Site
     assert site.value("dserver_service_outage_seconds", check="ssh") == 0
 
 
+async def test_the_response_level_rises_with_the_second_failed_log_in_and_falls_with_the_recovery(
+    site: Site, greeter: Greeter
+) -> None:
+    site.write(server("web01", greeter.port, ", login_check: ssh"))
+    await site.start()
+    await site.until(lambda: site.value("dserver_service_up", check="ssh") == 1)
+    assert site.value("dserver_response_level", server="web01") == 0
+    await greeter.stop()
+    await site.until(lambda: site.value("dserver_response_level", server="web01") == 1)
+    await site.until(lambda: site.value("dserver_response_level", server="web01") == 2)
+    await greeter.start()
+    await site.until(lambda: site.value("dserver_response_level", server="web01") == 0)
+
+
 async def test_a_start_that_takes_long_says_how_far_it_is(
     site: Site, greeter: Greeter, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

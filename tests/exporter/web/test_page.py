@@ -91,7 +91,8 @@ async def test_an_outage_says_who_since_when_how_long_and_why(start: Any, monito
     text = (await see(start)).text
     assert (
         "web01 https c0001 株式会社サンプル 運用担当 ops@customer.example +81-584-00-0000 "
-        "2027-01-15 17:00:00 JST 13 min refused at connect 2 min ago"
+        "2027-01-15 17:00:00 JST 13 min refused at connect "
+        "level 1: log in, look at the service, restart it (log-in is not checked) 2 min ago"
     ) in text
     assert "1 check down" in text
 

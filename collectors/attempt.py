@@ -70,4 +70,5 @@ async def _explained(
     certificate = tls.read_certificate(talk.certificate) if talk.certificate else None
     if talk.rejected is None or certificate is None:
         return failure
-    return CertificateFailure(failure.step, talk.show(tls.explain(talk.rejected, certificate, talk.server_name), 500))
+    detail = talk.show(tls.explain(talk.rejected, certificate, talk.server_name), 500)
+    return CertificateFailure(tls.flaw_of(talk.rejected, certificate), detail)

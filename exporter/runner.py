@@ -66,7 +66,7 @@ async def run_once(check: Check, secrets: Secrets, seconds: float, *, transcript
     try:
         credential = secrets.get(check.credential) if check.credential else None
         kind = CHECKS[check.protocol]
-        target = ServiceTarget(check.address, check.hostname, credential, check.address_family)
+        target = ServiceTarget(check.address, check.hostname, credential, check.address_family, check.source_address)
         return await attempt(kind, target, check.options, began + seconds, transcript=transcript)
     except Misconfigured as failure:
         return ServiceReading(failure, loop.time() - began)

@@ -13,7 +13,16 @@ import pytest
 
 from collectors.attempt import attempt
 from collectors.dialogue import Dialogue
-from collectors.failures import Internal, NoAddress, Refused, TimedOut, Unavailable, UnexpectedReply, Unreachable
+from collectors.failures import (
+    Internal,
+    Misconfigured,
+    NoAddress,
+    Refused,
+    TimedOut,
+    Unavailable,
+    UnexpectedReply,
+    Unreachable,
+)
 from collectors.reading import ServiceReading
 from collectors.registry import CheckKind, Options, ServiceCheck, ServiceTarget
 from collectors.secret import Credential, Secret
@@ -45,6 +54,24 @@ async def test_a_greeting_as_expected_passes(serve: Serve) -> None:
     assert reading.failure is None
     assert 0 < reading.duration < 5
     assert reading.certificate_expiry is None
+
+
+async def test_connections_come_from_the_source_address(serve: Serve) -> None:
+    async def tells(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(f"hello {writer.get_extra_info('peername')[0]}\n".encode())
+
+    target = ServiceTarget("localhost", source_address="127.0.0.5")
+    reading = await run(greets(await serve(tells)), target=target)
+    assert reading.failure is None
+    assert "hello 127.0.0.5" in "".join(reading.transcript)
+
+
+@pytest.mark.parametrize("source", ["192.0.2.1", "::1"])
+async def test_a_source_address_that_cannot_be_used_is_our_mistake(serve: Serve, source: str) -> None:
+    target = ServiceTarget("127.0.0.1", source_address=source)
+    reading = await run(greets(await serve(says(b"hello\n"))), target=target)
+    assert isinstance(reading.failure, Misconfigured)
+    assert source in reading.failure.detail
 
 
 async def test_an_address_where_nobody_listens_is_refused() -> None:

@@ -222,7 +222,8 @@ class Dialogue:
         self.transcript = Transcript(time.monotonic)
         self.show = self.transcript.show
         if target.credential is not None:
-            self.transcript.hide(target.credential.password)
+            for secret in (target.credential.password, *target.credential.secrets.values()):
+                self.transcript.hide(secret)
 
     async def connect(self, port: int, *, tls: TlsOptions | None = None, name: str = "", limit: int = BYTES) -> None:
         """Open a connection to the target's address, with TLS from the first byte if ``tls`` is given.

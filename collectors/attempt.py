@@ -9,16 +9,17 @@ from collectors.dialogue import CertificateSeen, Dialogue
 from collectors.failures import CertificateFailure, CheckFailure, Internal, translate
 from collectors.reading import ServiceReading
 from collectors.registry import CheckKind, Options, ServiceTarget
+from collectors.transcript import ROOM
 
 log = logging.getLogger("checks")
 
 
 async def attempt(
-    kind: CheckKind, target: ServiceTarget, options: Options, deadline: float, *, transcript: bool = True
+    kind: CheckKind, target: ServiceTarget, options: Options, deadline: float, *, room: int = ROOM
 ) -> ServiceReading:
     """Run a check once and return what it found. ``deadline`` is event-loop time in seconds.
 
-    ``transcript`` says whether its lines are wanted: to render those of an HTTP check takes a twelfth of its time.
+    ``room`` is how many bytes of what was said are kept, about.
     Never raises, except CancelledError. The connection is closed when this returns or is cancelled.
     """
     began = time.monotonic()  # the loop's own time stands still within an iteration and has milliseconds only
@@ -37,8 +38,7 @@ async def attempt(
     finally:
         talk.close()
     expiry = tls.expiry(talk.certificate) if talk.certificate else None
-    lines = talk.transcript.lines() if transcript else ()
-    return ServiceReading(failure, time.monotonic() - began, expiry, lines)
+    return ServiceReading(failure, time.monotonic() - began, expiry, talk.transcript.recording(room))
 
 
 def _meaning(error: Exception, kind: CheckKind, talk: Dialogue) -> CheckFailure:
@@ -70,4 +70,5 @@ async def _explained(
     certificate = tls.read_certificate(talk.certificate) if talk.certificate else None
     if talk.rejected is None or certificate is None:
         return failure
-    return CertificateFailure(failure.step, talk.show(tls.explain(talk.rejected, certificate, talk.server_name), 500))
+    detail = talk.show(tls.explain(talk.rejected, certificate, talk.server_name), 500)
+    return CertificateFailure(tls.flaw_of(talk.rejected, certificate), detail)

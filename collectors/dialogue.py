@@ -6,6 +6,7 @@ deadline is `collectors.attempt`'s business.
 """
 
 import asyncio
+import errno
 import re
 import socket
 import ssl
@@ -16,6 +17,7 @@ from typing import cast
 from collectors.failures import (
     CertificateFailure,
     CheckFailure,
+    Misconfigured,
     NoAddress,
     TimedOut,
     TlsFailure,
@@ -26,7 +28,7 @@ from collectors.failures import (
 )
 from collectors.registry import ServiceTarget
 from collectors.secret import Secret
-from collectors.tls import TlsOptions, contexts
+from collectors.tls import Flaw, TlsOptions, contexts, fingerprint, flaw_of
 from collectors.transcript import HIDDEN, Transcript
 
 BYTES = 1024 * 1024
@@ -41,6 +43,7 @@ FREE_LOOKS = 10
 PAUSE = 0.05
 """Seconds between two looks for something in an answer, after the first ten."""
 
+JUDGED = {"verify": "verified", "pin": "as pinned", "ignore": "not judged"}
 ADDRESS_FAMILIES = {"any": socket.AF_UNSPEC, "ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
 EMPTY_LINE = re.compile(rb"\r?\n\r?\n")
 TLS_RECORD = re.compile(rb"[\x14-\x17]\x03[\x00-\x04]")
@@ -219,7 +222,8 @@ class Dialogue:
         self.transcript = Transcript(time.monotonic)
         self.show = self.transcript.show
         if target.credential is not None:
-            self.transcript.hide(target.credential.password)
+            for secret in (target.credential.password, *target.credential.secrets.values()):
+                self.transcript.hide(secret)
 
     async def connect(self, port: int, *, tls: TlsOptions | None = None, name: str = "", limit: int = BYTES) -> None:
         """Open a connection to the target's address, with TLS from the first byte if ``tls`` is given.
@@ -240,8 +244,8 @@ class Dialogue:
     async def start_tls(self, options: TlsOptions, name: str = "") -> None:
         """Encrypt the connection from here on.
 
-        Raises CertificateFailure, TlsFailure, Misconfigured for a CA file that cannot be used, and UnexpectedReply when
-        the server has said more than was asked before.
+        Raises CertificateFailure (its step is the `Flaw`), TlsFailure, Misconfigured for a CA file that cannot be used,
+        and UnexpectedReply when the server has said more than was asked before.
         """
         wire = self._connected()
         if wire.buffer:  # it could be somebody else's words, taken for the encrypted server's (CVE-2011-0411)
@@ -256,7 +260,7 @@ class Dialogue:
                 await self._more(wire)
         except ssl.SSLCertVerificationError as error:
             self.rejected = error
-            raise CertificateFailure(self.step, error.verify_message) from error
+            raise CertificateFailure(flaw_of(error), error.verify_message) from error
         except ssl.SSLError as error:
             if wire.opening and not TLS_RECORD.match(wire.opening):
                 raise TlsFailure(self.step, f"it answers without TLS: {self.show(wire.opening)}") from error
@@ -264,7 +268,11 @@ class Dialogue:
         self.certificate = secure.getpeercert(binary_form=True)
         if self.handshakes == self._look_at:
             raise CertificateSeen(self.certificate)
-        self.transcript.note("*", f"{secure.version()}, certificate {'verified' if verify else 'not judged'}")
+        if options.certificate == "pin":
+            shown = fingerprint(self.certificate or b"")
+            if shown != options.fingerprint_sha256:
+                raise CertificateFailure(Flaw.PIN, f"its fingerprint (SHA-256) is {shown}, which is not the one pinned")
+        self.transcript.note("*", f"{secure.version()}, certificate {JUDGED[options.certificate]}")
 
     def send(self, *parts: str | Secret) -> None:
         """Send one line: the parts and CR LF. A Secret among them is shown nowhere."""
@@ -421,9 +429,15 @@ class Dialogue:
 
     async def _dial(self, address: str, port: int, limit: int) -> _Wire:
         wire = _Wire(limit)
+        source = self.target.source_address
+        if source and (":" in source) != (":" in address):
+            detail = f"source_address {source} and the server's address {address} are of different families"
+            raise Misconfigured(self.step, detail)
         try:
-            await self._loop.create_connection(lambda: wire, address, port)
+            await self._loop.create_connection(lambda: wire, address, port, local_addr=(source, 0) if source else None)
         except OSError as error:
+            if source and error.errno == errno.EADDRNOTAVAIL:
+                raise Misconfigured(self.step, f"source_address {source} is not an address of this host") from error
             raise translate(error, self.step) from error
         self.transcript.note("*", f"connected to {address} port {port}")
         return wire
@@ -448,6 +462,8 @@ class Dialogue:
 
     async def _resolve(self, name: str) -> list[str]:
         family = ADDRESS_FAMILIES[self.target.address_family]
+        if source := self.target.source_address:
+            family = socket.AF_INET6 if ":" in source else socket.AF_INET
         try:
             found = await self._loop.getaddrinfo(name, None, family=family, type=socket.SOCK_STREAM)
         except (socket.gaierror, UnicodeError) as error:  # the codec for names refuses labels that are too long

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
 from collectors.failures import CheckFailure
+from collectors.transcript import NOTHING, Recording, lines_of
 
 
 class Verdict(IntEnum):
@@ -117,13 +118,18 @@ class ServiceReading:
     """The outcome of one attempt of one service check.
 
     ``duration`` is in seconds. ``certificate_expiry`` (Unix time, seconds) is there whenever a certificate was seen,
-    also when the attempt failed because of it. ``transcript`` lines carry no secrets.
+    also when the attempt failed because of it. ``recording`` is what was said, without secrets.
     """
 
     failure: CheckFailure | None
     duration: float
     certificate_expiry: float | None = None
-    transcript: tuple[str, ...] = field(default=(), repr=False)
+    recording: Recording = field(default=NOTHING, repr=False)
+
+    @property
+    def transcript(self) -> tuple[str, ...]:
+        """The lines of what was said, rendered now."""
+        return lines_of(self.recording)
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:

@@ -35,6 +35,8 @@ class ServiceTarget:
     hostname: str = ""
     credential: Credential | None = None
     address_family: AddressFamily = "any"
+    source_address: str = ""
+    """The address of this host that connections come from; empty for the one that routing chooses."""
 
 
 @dataclass(frozen=True, slots=True)

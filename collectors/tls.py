@@ -3,20 +3,23 @@
 import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from functools import lru_cache
+from hashlib import sha256
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
-from pydantic import AfterValidator, BeforeValidator, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
 
 from collectors.failures import Misconfigured
 from collectors.registry import Options
 
 STEP = "tls"
+DAY = 86_400
+"""Seconds."""
 LEGACY_SERVER_CONNECT = 0x4
 """SSL_OP_LEGACY_SERVER_CONNECT, for servers without secure renegotiation; `ssl` names it from Python 3.12 on."""
 NAMES_TOLD = 5
@@ -51,6 +54,16 @@ def _version(value: object) -> object:
     return str(value) if isinstance(value, float) else value  # as YAML reads it without quotes
 
 
+def _fingerprint(text: str) -> str:
+    digits = text.replace(":", "").lower()
+    if text and (len(digits) != 64 or not set(digits) <= set("0123456789abcdef")):
+        raise ValueError("must be 64 hexadecimal digits, with or without colons: openssl x509 -fingerprint -sha256")
+    return digits
+
+
+Judging = Literal["verify", "pin", "ignore"]
+
+
 class TlsOptions(Options):
     """What can be said about TLS, in every protocol that has it."""
 
@@ -58,10 +71,19 @@ class TlsOptions(Options):
     """The name sent as SNI and looked for in the certificate; else the URL's, the server's hostname or its address."""
     ca_file: Annotated[Path | None, BeforeValidator(_file)] = None
     """The authorities trusted, in PEM, instead of the system's."""
-    certificate: Literal["verify", "ignore"] = "verify"
-    """``ignore``: reported and not judged."""
+    certificate: Judging = "verify"
+    """``pin``: it must be the one of ``fingerprint_sha256``, whatever it says; ``ignore``: reported and not judged."""
+    fingerprint_sha256: Annotated[str, AfterValidator(_fingerprint)] = ""
+    certificate_warning_days: Annotated[int, Field(ge=0, le=3650)] = 14
+    """A certificate that expires within so many days is worth a warning: the check passes all the same."""
     min_tls: Annotated[Literal["1.0", "1.2", "1.3"], BeforeValidator(_version)] = "1.2"
     """The oldest version spoken. ``1.0`` also admits the short keys and old ciphers of that age."""
+
+    @model_validator(mode="after")
+    def _pinned(self) -> Self:
+        if (self.certificate == "pin") != bool(self.fingerprint_sha256):
+            raise ValueError("certificate: pin and fingerprint_sha256 need each other: give both, or neither")
+        return self
 
 
 def _switch(value: object) -> object:
@@ -73,7 +95,7 @@ class StartTlsOptions(TlsOptions):
 
     starttls: Annotated[Literal["auto", "required", "off"], BeforeValidator(_switch)] = "auto"
     """``auto``: used where the server offers it."""
-    certificate: Literal["verify", "ignore"] = "ignore"
+    certificate: Judging = "ignore"
     """A client that takes plain text where there is no TLS gains nothing from refusing a certificate."""
 
 
@@ -169,6 +191,40 @@ def expiry(der: bytes) -> float | None:
         return x509.load_der_x509_certificate(der).not_valid_after_utc.timestamp()
     except Exception:  # noqa: BLE001 - a server chooses the certificate, and OpenSSL accepts more than the parser does
         return None
+
+
+def fingerprint(der: bytes) -> str:
+    """Return a certificate's SHA-256 as ``fingerprint_sha256`` has it."""
+    return sha256(der).hexdigest()
+
+
+def expires_soon(options: Options, expiry: float | None, now: float) -> bool:
+    """Tell whether a certificate that ends at ``expiry`` is worth a warning ``now`` (Unix time, seconds)."""
+    days = options.certificate_warning_days if isinstance(options, TlsOptions) else 0
+    return expiry is not None and expiry - now < days * DAY
+
+
+class Flaw(StrEnum):
+    """What is wrong with a certificate: the step of its failure."""
+
+    EXPIRY = "expiry"
+    """Expired, or not valid yet."""
+    NAME = "name"
+    CHAIN = "chain"
+    """Not issued by whom we trust, or by one whose own certificate is at fault."""
+    PIN = "pin"
+
+
+def flaw_of(error: ssl.SSLCertVerificationError, certificate: Certificate | None = None) -> Flaw:
+    """Return what OpenSSL finds wrong with a certificate; the ``certificate`` tells whether it itself expired."""
+    match error.verify_code:
+        case Verify.HOSTNAME_MISMATCH | Verify.IP_ADDRESS_MISMATCH:
+            return Flaw.NAME
+        case Verify.EXPIRED | Verify.NOT_YET_VALID:
+            own = certificate is None or not certificate.begins <= datetime.now(UTC) <= certificate.ends
+            return Flaw.EXPIRY if own else Flaw.CHAIN
+        case _:
+            return Flaw.CHAIN
 
 
 def explain(error: ssl.SSLCertVerificationError, certificate: Certificate | None, name: str) -> str:

@@ -64,6 +64,8 @@ class Check:
     credential: str = ""
     address_family: AddressFamily = "any"
     """Which addresses of a name are meant."""
+    source_address: str = ""
+    """The address of this host that its connections come from; empty for any."""
 
     @property
     def key(self) -> CheckKey:

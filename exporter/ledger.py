@@ -138,9 +138,9 @@ def forget_check(key: CheckKey) -> Row:
     return Row(check_states, key, None)
 
 
-def check_event(check: Check, change: Transition) -> Event:
-    """Return the event of a check's change of phase."""
-    values = {"at": change.at, "server": check.server, "kind": "check", "subject": check.name}
+def check_event(check: Check, change: Transition, evidence: str = "") -> Event:
+    """Return the event of a check's change of phase; ``evidence`` is what was said."""
+    values = {"at": change.at, "server": check.server, "kind": "check", "subject": check.name, "evidence": evidence}
     return Event({**values, "was": change.was, "now": change.now, "reason": change.reason, "step": change.step})
 
 

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from collectors.failures import CheckFailure, Void
 from collectors.reading import Verdict
+from collectors.tls import expires_soon
 from exporter.clock import Moment
 from exporter.inventory import Check, Config, LampSourceEntry, Server
 from exporter.lamps import LampRead, SourceState, decide
@@ -72,12 +73,17 @@ async def _check(check: Check, secrets: Secrets, zone: ZoneInfo, say: Say) -> St
         reading = await run_once(check, secrets, seconds)
     for line in reading.transcript:
         say(f"  {line}")
+    result = "it answers as it should"
+    status = Status.OK
     if reading.certificate_expiry is not None:
         expiry = datetime.fromtimestamp(reading.certificate_expiry, UTC).astimezone(zone)
         say(f"  the certificate expires {expiry:%Y-%m-%d %H:%M %Z}")
-    failure = reading.failure
-    status = Status.OK if failure is None else Status.UNKNOWN if isinstance(failure, Void) else Status.CRITICAL
-    say(f"{status.name}: {failure or 'it answers as it should'} ({reading.duration * 1000:.1f} ms)")
+        if expires_soon(check.options, reading.certificate_expiry, datetime.now(UTC).timestamp()):
+            status, result = Status.WARNING, f"{result}, and its certificate expires soon"
+    if reading.failure is not None:
+        status = Status.UNKNOWN if isinstance(reading.failure, Void) else Status.CRITICAL
+        result = str(reading.failure)
+    say(f"{status.name}: {result} ({reading.duration * 1000:.1f} ms)")
     return status
 
 

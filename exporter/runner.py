@@ -14,12 +14,14 @@ from collectors.attempt import attempt
 from collectors.failures import NETWORK_REASONS, CheckFailure, Internal, Misconfigured, Void
 from collectors.reading import ServiceReading
 from collectors.registry import CHECKS, ServiceTarget
+from collectors.transcript import ROOM
 from exporter.clock import Clock, Moment
 from exporter.exposition import Exposition
-from exporter.inventory import Check
+from exporter.inventory import Check, CheckKey
+from exporter.lastruns import look_at, pack
 from exporter.ledger import Ledger, Record, check_event, check_row, forget_check
 from exporter.loopwatch import LoopWatch
-from exporter.outage import Attempt, CheckState, Phase, decide
+from exporter.outage import Attempt, CheckState, Phase, Transition, decide
 from exporter.rendering import check_lines
 from exporter.schedule import Entry, Schedule
 from exporter.secrets import Secrets
@@ -30,6 +32,9 @@ log = logging.getLogger("checks")
 
 IN_FLIGHT = 4_000
 """Attempts under way at once, at most."""
+
+KEPT = 2048
+"""Bytes kept of what was said in an attempt, about: the last good and the last failing run of every check are kept."""
 
 TICK = 50
 """Milliseconds. What becomes due within them starts together at their end: checks that share a wake-up cost half."""
@@ -60,15 +65,15 @@ def raise_descriptor_limit(checks: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-async def run_once(check: Check, secrets: Secrets, seconds: float, *, transcript: bool = True) -> ServiceReading:
+async def run_once(check: Check, secrets: Secrets, seconds: float, *, room: int = ROOM) -> ServiceReading:
     """Run a check now, for at most so many seconds. Never raises but when cancelled."""
     loop = asyncio.get_running_loop()
     began = loop.time()
     try:
         credential = secrets.get(check.credential) if check.credential else None
         kind = CHECKS[check.protocol]
-        target = ServiceTarget(check.address, check.hostname, credential, check.address_family)
-        return await attempt(kind, target, check.options, began + seconds, transcript=transcript)
+        target = ServiceTarget(check.address, check.hostname, credential, check.address_family, check.source_address)
+        return await attempt(kind, target, check.options, began + seconds, room=room)
     except Misconfigured as failure:
         return ServiceReading(failure, loop.time() - began)
 
@@ -102,7 +107,7 @@ class Runner:
         self._running: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._wake = 0
-        self._certificates: dict[tuple[str, str], float] = {}
+        self._certificates: dict[CheckKey, float] = {}
         self._stopped = False
         self.on_outage: Callable[[str], None] = lambda _server: None
         """Called with the server's name after each attempt that an outage begins, goes on or ends with."""
@@ -151,6 +156,10 @@ class Runner:
         certificate = self._certificates.get(check.key)
         self._exposition.publish(("check", *check.key), check_lines(check, state, duration, certificate))
 
+    def certificate(self, key: CheckKey) -> float | None:
+        """Return when the certificate that a check saw last ends (Unix time, seconds)."""
+        return self._certificates.get(key)
+
     def withdraw(self, check: Check) -> None:
         """Drop a check's metrics."""
         self._certificates.pop(check.key, None)
@@ -172,13 +181,14 @@ class Runner:
         entry.last_start = at.monotonic  # a moment later than it was taken: grid and evidence count from one instant
         state = entry.state
         try:
-            reading = await run_once(check, self.secrets, check.timing.timeout / 1000, transcript=False)
+            reading = await run_once(check, self.secrets, check.timing.timeout / 1000, room=KEPT)
             failure = await self._judge(reading.failure, begun)
+            entry.keep(pack(at.wall, failure, reading.recording), good=failure is None)
             outcome = Attempt(at) if failure is None else _failed(at, failure)
             result = "success" if failure is None else "void" if outcome.void else "failure"
             self._telemetry.checks.labels(check.protocol, result).inc()
             new, changes = decide(state, outcome, check.timing.interval)
-            records: list[Record] = [check_event(check, change) for change in changes]
+            records: list[Record] = [check_event(check, change, evidence(entry, change)) for change in changes]
             if _worth_keeping(state, new):
                 records.append(check_row(check, new))
             if not self.schedule.holds(entry):
@@ -214,6 +224,15 @@ class Runner:
         if failure.reason in NETWORK_REASONS and await self._vantage.lost():
             return Internal("vantage", f"our own uplink is gone; the attempt saw: {failure}")
         return failure
+
+
+def evidence(entry: Entry, change: Transition) -> str:
+    """Return what the ledger keeps of the runs around a change: of an outage's begin and end what was said."""
+    if Phase.DOWN not in (change.was, change.now):
+        return ""
+    runs = (entry.failed, entry.good) if change.now is Phase.DOWN else (entry.good,)
+    seen = [look_at(run) for run in runs if run]
+    return "\n".join(line for run in seen for line in (run.headline(), *run.lines))
 
 
 def _failed(at: Moment, failure: CheckFailure) -> Attempt:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from exporter.clock import Moment
 from exporter.due import Due, DueQueue
 from exporter.inventory import Check, CheckKey, Timing
+from exporter.lastruns import Run
 from exporter.outage import CheckState
 from exporter.timetable import NEVER, dark_runs, fails_since, first_run, is_dark, next_run, notice_run, slot_of
 
@@ -15,7 +16,7 @@ from exporter.timetable import NEVER, dark_runs, fails_since, first_run, is_dark
 class Entry(Due):
     """One check in the queue. ``last_start`` is in monotonic milliseconds."""
 
-    __slots__ = ("check", "last_start", "running", "siblings", "slot", "state")
+    __slots__ = ("check", "failed", "good", "last_start", "running", "siblings", "slot", "state")
 
     def __init__(self, check: Check, state: CheckState, siblings: "list[Entry]") -> None:
         super().__init__()
@@ -26,6 +27,16 @@ class Entry(Due):
         self.slot = slot_of(check.key, check.timing.interval)
         self.last_start = NEVER
         self.running = False
+        self.good: Run | None = None
+        """The last run that was a success, of this process; and below, the last one that was none."""
+        self.failed: Run | None = None
+
+    def keep(self, run: Run, *, good: bool) -> None:
+        """Keep a run as the last one of its kind."""
+        if good:
+            self.good = run
+        else:
+            self.failed = run
 
     @property
     def timing(self) -> Timing:

@@ -35,6 +35,7 @@ class Service:
     address: str = ""
     hostname: str = ""
     family: Family = "any"
+    source_address: str = ""
     options: Options | None = None
     timing: Timing = field(default_factory=Timing)
     needs_name: bool = False
@@ -104,6 +105,7 @@ class Entries:
             section.address,
             section.hostname,
             section.address_family,
+            section.source_address,
             None if mistakes else options,
             self._timings.setdefault(timing, timing),
             needs_name,

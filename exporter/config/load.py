@@ -353,6 +353,10 @@ class _Loading:
         if family != "any" and is_ip(address) and family != f"ipv{ip_address(address).version}":
             message = f"asks for {family}, and the address is an address of the other family: change one of them"
             part.error((*here, "address_family"), message)
+        source = service.source_address
+        meant = family if not is_ip(address) else f"ipv{ip_address(address).version}"
+        if source and meant not in {"any", f"ipv{ip_address(source).version}"}:
+            part.error((*here, "source_address"), f"is not an {meant} address, and the check goes to one: change one")
         for key, file in service.files:
             self._check_file(part, (*here, *key), file)
         return Check(
@@ -365,6 +369,7 @@ class _Loading:
             service.timing,
             self._text(service.credential),
             family,
+            self._text(source),
         )
 
     def _lamps(self, part: Part, path: Path, section: ServerSection, entries: Entries) -> Iterator[LampSourceEntry]:

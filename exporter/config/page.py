@@ -100,6 +100,7 @@ def _check(check: Check, server: Server, timing: Timing) -> dict[str, Any]:
         **_said(address=check.address if check.address != server.address else ""),
         **_said(hostname=check.hostname if check.hostname != server.hostname else ""),
         **_said(address_family=check.address_family if check.address_family != "any" else ""),
+        **_said(source_address=check.source_address),
         **(_timing(check.timing) if check.timing != timing else {}),
         **_options(check.options),
         **_said(credential=check.credential),

@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from collectors.registry import Port
 from exporter.clock import DAY, MINUTE, SECOND
 from exporter.config.values import (
+    AddressOrNone,
     Days,
     Duration,
     Email,
@@ -228,6 +229,7 @@ class ServiceSection(Section):
     address: Host = ""
     hostname: Host = ""
     address_family: Family = "any"
+    source_address: AddressOrNone = ""
     interval: Duration | None = None
     recheck_interval: Duration | None = None
     timeout: Duration | None = None

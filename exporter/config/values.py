@@ -180,6 +180,12 @@ def _switch(value: object) -> object:
     return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
 
 
+def _address(text: str) -> str:
+    if not is_ip(text):
+        raise ValueError("must be an IP address of this host")
+    return text
+
+
 def _optional(check: Callable[[str], str]) -> AfterValidator:
     """Let an empty text stand for "none", as the defaults do."""
     return AfterValidator(lambda text: check(text) if text else text)
@@ -190,6 +196,7 @@ Line = Annotated[str, AfterValidator(_line)]
 Host = Annotated[str, AfterValidator(host)]
 HostPort = Annotated[tuple[str, int], BeforeValidator(host_and_port)]
 Listen = Annotated[str, BeforeValidator(_listen)]
+AddressOrNone = Annotated[str, _optional(_address)]
 Url = Annotated[str, AfterValidator(_url)]
 UrlOrNone = Annotated[str, _optional(_url)]
 Email = Annotated[str, AfterValidator(_email)]

@@ -13,18 +13,20 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.resources import files
-from typing import TypeVar
+from typing import Self, TypeVar
 from zoneinfo import ZoneInfo
 
 import jinja2
 from markupsafe import Markup
 
 from collectors.reading import Verdict
+from collectors.tls import expires_soon
 from exporter.clock import DAY, HOUR, MINUTE, SECOND, Moment
 from exporter.contract.businessdays import VERIFIED_UNTIL, list_ends_soon
 from exporter.contract.ossupport import Support, os_dates
 from exporter.inventory import Check, Config, Customer, LampSourceEntry, Server, SourceKey
 from exporter.lamps import KnownLamp, SourceState, server_verdict
+from exporter.lastruns import Run, RunSeen, look_at
 from exporter.monitor import Monitor
 from exporter.outage import CheckState, Phase
 from exporter.schedule import Entry
@@ -39,6 +41,10 @@ ROWS = 200
 """Rows of one table of problems: with a whole site dark, the page is still a page."""
 SERVERS = 100
 """Servers on one page."""
+FEW = 5
+"""Servers found, of which every check shows what was said; of more only those that fail."""
+LONGEST_RUN = 1500
+"""Characters of what was said in one run."""
 LONGEST = 300
 """Characters of one text that a server sent."""
 
@@ -60,6 +66,17 @@ class CheckSeen:
     check: Check
     server: Server
     state: CheckState
+    failed: Run | None = None
+    """The last run that was no success, and below the last that was one: of this process."""
+    good: Run | None = None
+    expiry: int | None = None
+    """Of its certificate, wall time in ms."""
+
+    @classmethod
+    def of(cls, entry: Entry, server: Server, certificate: float | None) -> Self:
+        """Return the check of an entry of the schedule as it is now."""
+        expiry = None if certificate is None else round(certificate * SECOND)
+        return cls(entry.check, server, entry.state, entry.failed, entry.good, expiry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +110,7 @@ class Fleet:
     outages: list[CheckSeen] = field(default_factory=list)
     never_up: list[CheckSeen] = field(default_factory=list)
     void: list[CheckSeen] = field(default_factory=list)
+    expiring: list[CheckSeen] = field(default_factory=list)
     abnormal: list[tuple[SourceSeen, KnownLamp]] = field(default_factory=list)
     unreadable: list[SourceSeen] = field(default_factory=list)
 
@@ -100,21 +118,22 @@ class Fleet:
         """Return who leases the server."""
         return self.config.customers.get(server.customer)
 
-    def take_in(self, server: Server, checks: Iterable[Entry], sources: Mapping[SourceKey, SourceState]) -> None:
+    def take_in(self, server: Server, checks: Iterable[CheckSeen], sources: Mapping[SourceKey, SourceState]) -> None:
         """Count a server, and sort out what is wrong with it."""
         self.lamps[server_verdict(sources.values()).name.lower()] += 1
         if self.config.maintenance and any(window.covers(server, self.at.wall) for window in self.config.maintenance):
             self.maintained.add(server.name)
-        for entry in checks:
-            state = entry.state
-            word = word_of(state)
+        for check in checks:
+            word = word_of(check.state)
             self.checks[word] += 1
             if word == "down":
-                self.outages.append(CheckSeen(entry.check, server, state))
+                self.outages.append(check)
             elif word == "never up":
-                self.never_up.append(CheckSeen(entry.check, server, state))
-            if state.void:
-                self.void.append(CheckSeen(entry.check, server, state))
+                self.never_up.append(check)
+            if check.state.void:
+                self.void.append(check)
+            if check.expiry and expires_soon(check.check.options, check.expiry / SECOND, self.at.wall / SECOND):
+                self.expiring.append(check)
         for source in server.lamps:
             told = sources.get(source.key)
             if told is None:
@@ -129,6 +148,7 @@ class Fleet:
         self.outages.sort(key=lambda seen: seen.state.down_since or 0)
         self.abnormal.sort(key=lambda found: (-found[1].verdict, found[1].since))
         self.unreadable.sort(key=lambda seen: seen.state.unreadable_since)
+        self.expiring.sort(key=lambda seen: seen.expiry or 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +213,9 @@ class Page:
             "word_of": word_of,
             "next_step": lambda server: NEXT_STEPS["en"][self._monitor.response(server).step],
             "support": lambda server: _support(server, fleet.at.wall),
+            "look_at": look_at,
+            "said": _said,
+            "few": len(found) <= FEW,
             "short": lambda text: text if len(text) <= LONGEST else f"{text[:LONGEST]} ...",
         }
         return await asyncio.get_running_loop().run_in_executor(
@@ -205,9 +228,9 @@ class Page:
             if known and known.config is config and now.monotonic - known.at.monotonic < FRESH:
                 return known
             fleet = Fleet(now, config)
-            schedule, lamps = self._monitor.schedule, self._monitor.lamps
+            lamps = self._monitor.lamps
             async for server in _sliced(config.servers.values()):
-                fleet.take_in(server, schedule.server(server.name), lamps.states(server.name))
+                fleet.take_in(server, self._checks(server), lamps.states(server.name))
             fleet.sort()
             self._fleet = fleet
             return fleet
@@ -217,9 +240,20 @@ class Page:
         return ServerSeen(
             server,
             self._monitor.lamps.verdict(server.name),
-            tuple(CheckSeen(entry.check, server, entry.state) for entry in self._monitor.schedule.server(server.name)),
+            tuple(self._checks(server)),
             tuple(SourceSeen(each, server, states[each.key]) for each in server.lamps if each.key in states),
         )
+
+    def _checks(self, server: Server) -> Iterator[CheckSeen]:
+        certificate = self._monitor.runner.certificate
+        for entry in self._monitor.schedule.server(server.name):
+            yield CheckSeen.of(entry, server, certificate(entry.check.key))
+
+
+def _said(run: RunSeen) -> str:
+    """Return what was said in a run, as far as it fits on the page."""
+    text = "\n".join(run.lines)
+    return text if len(text) <= LONGEST_RUN else f"{text[:LONGEST_RUN]} ..."
 
 
 async def _sliced(things: Iterable[T]) -> AsyncIterator[T]:

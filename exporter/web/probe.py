@@ -16,6 +16,7 @@ from exporter.exposition import text_of
 from exporter.inventory import Check, Server
 from exporter.lamps import LampRead, SourceState
 from exporter.lampwatch import LampEntry
+from exporter.lastruns import look_at
 from exporter.monitor import Monitor
 from exporter.probe import LAMPS, as_confirmed
 from exporter.rendering import server_lamp_lines, source_lines
@@ -87,8 +88,18 @@ class Prober:
             f"{check.server}/{check.name}: {check.protocol} at {check.address}, for at most {seconds:g} s",
             *(f"  {line}" for line in reading.transcript),
             f"{_result(reading.failure)} ({reading.duration * 1000:.1f} ms)",
+            *self._last_runs(check),
         )
         return Answer(told, _check_metrics(reading))
+
+    def _last_runs(self, check: Check) -> Iterator[str]:
+        """Give what was said in the runs that counted: the last failing and the last good one."""
+        entry = self._monitor.schedule.get(check.key)
+        for title, run in (("failing", entry.failed), ("good", entry.good)) if entry else ():
+            yield ""
+            seen = look_at(run) if run else None
+            yield f"Last {title} run: {seen.headline() if seen else 'none since the exporter started'}"
+            yield from (f"  {line}" for line in (seen.lines if seen else ()))
 
     async def _lamps(self, server: Server) -> Answer:
         watch = self._monitor.lamps

@@ -1,6 +1,7 @@
 """The one certificate inspection: what is wrong is said plainly, and the expiry is known all the same."""
 
 import asyncio
+import hashlib
 import ssl
 from pathlib import Path
 
@@ -11,8 +12,8 @@ from collectors.attempt import attempt
 from collectors.dialogue import Dialogue
 from collectors.failures import CertificateFailure, Misconfigured, TimedOut, TlsFailure, Unreachable
 from collectors.reading import ServiceReading
-from collectors.registry import CheckKind, ServiceTarget
-from collectors.tls import TlsOptions, expiry, read_certificate
+from collectors.registry import CheckKind, Options, ServiceTarget
+from collectors.tls import TlsOptions, expires_soon, expiry, fingerprint, read_certificate
 from tests.peers.certificates import DAY, Authority, now, server_context
 from tests.peers.scripted import Serve, says
 
@@ -56,7 +57,7 @@ async def test_an_expired_certificate_is_told_with_its_day(serve: Serve, authori
     port = await serve(says(b"hello\n"), tls=server_context(authority.issue(NAME, ends=ends)))
     reading = await run(port, authority.file)
     assert isinstance(reading.failure, CertificateFailure)
-    assert reading.failure.step == "tls"
+    assert reading.failure.step == "expiry"
     assert reading.failure.detail == f"expired on {ends:%Y-%m-%d %H:%M} UTC"
     assert reading.certificate_expiry == ends.timestamp()
 
@@ -66,6 +67,7 @@ async def test_a_certificate_of_the_future_is_told_with_its_day(serve: Serve, au
     port = await serve(says(b"hello\n"), tls=server_context(authority.issue(NAME, begins=begins, ends=ends)))
     reading = await run(port, authority.file)
     assert isinstance(reading.failure, CertificateFailure)
+    assert reading.failure.step == "expiry"
     assert reading.failure.detail == f"not valid before {begins:%Y-%m-%d %H:%M} UTC"
     assert reading.certificate_expiry == ends.timestamp()
 
@@ -77,6 +79,7 @@ async def test_a_certificate_for_other_names_is_told_with_the_names(serve: Serve
     reading = await run(port, authority.file)
     assert isinstance(reading.failure, CertificateFailure)
     told = "it is for www.example, *.www.example, c.example, d.example, e.example and 2 more, not for shop.example"
+    assert reading.failure.step == "name"
     assert told in reading.failure.detail
     assert reading.certificate_expiry == ends.timestamp()
 
@@ -86,6 +89,7 @@ async def test_a_self_signed_certificate_is_told_as_such(serve: Serve, authority
     port = await serve(says(b"hello\n"), tls=server_context(authority.issue(NAME, ends=ends, self_signed=True)))
     reading = await run(port, authority.file)
     assert isinstance(reading.failure, CertificateFailure)
+    assert reading.failure.step == "chain"
     assert reading.failure.detail.startswith("self-signed")
     assert f"{ends:%Y-%m-%d}" in reading.failure.detail
     assert reading.certificate_expiry == ends.timestamp()
@@ -106,6 +110,7 @@ async def test_an_unknown_issuer_is_named(serve: Serve, authority: Authority, tm
     port = await serve(says(b"hello\n"), tls=server_context(stranger.issue(NAME, ends=ends)))
     reading = await run(port, authority.file)
     assert isinstance(reading.failure, CertificateFailure)
+    assert reading.failure.step == "chain"
     assert "issuer 'Strange authority' is not trusted" in reading.failure.detail
     assert "expired too" in reading.failure.detail
     assert reading.certificate_expiry == ends.timestamp()
@@ -116,6 +121,35 @@ async def test_the_systems_authorities_are_trusted_without_a_ca_file_and_ours_is
 ) -> None:
     port = await serve(says(b"hello\n"), tls=server_context(authority.issue(NAME)))
     assert isinstance((await run(port, None)).failure, CertificateFailure)
+
+
+async def test_an_expired_authority_is_a_fault_of_the_chain(serve: Serve, tmp_path: Path) -> None:
+    old = Authority(tmp_path, ends=now() - DAY)
+    ends = now() + 30 * DAY
+    port = await serve(says(b"hello\n"), tls=server_context(old.issue(NAME, ends=ends)))
+    reading = await run(port, old.file)
+    assert isinstance(reading.failure, CertificateFailure)
+    assert reading.failure.step == "chain"
+    assert "a certificate of its chain" in reading.failure.detail
+    assert reading.certificate_expiry == ends.timestamp()
+
+
+async def test_a_pinned_certificate_passes_whatever_it_says_and_no_other_does(
+    serve: Serve, authority: Authority
+) -> None:
+    ends = now() - DAY
+    file = authority.issue("other.example", ends=ends, self_signed=True)
+    port = await serve(says(b"hello\n"), tls=server_context(file))
+    der = ssl.PEM_cert_to_DER_cert(file.read_text("ascii").partition("-----BEGIN PRIVATE")[0])
+    colons = ":".join(f"{byte:02X}" for byte in hashlib.sha256(der).digest())
+    reading = await run(port, None, certificate="pin", fingerprint_sha256=colons)
+    assert reading.failure is None
+    assert reading.certificate_expiry == ends.timestamp()
+    reading = await run(port, None, certificate="pin", fingerprint_sha256="00" * 32)
+    assert isinstance(reading.failure, CertificateFailure)
+    assert reading.failure.step == "pin"
+    assert fingerprint(der) in reading.failure.detail
+    assert reading.certificate_expiry == ends.timestamp()
 
 
 async def test_an_ignored_certificate_is_reported_and_not_judged(serve: Serve, authority: Authority) -> None:
@@ -279,11 +313,29 @@ def test_a_relative_ca_file_is_taken_from_the_folder_of_the_configuration(tmp_pa
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"ca_file": ""}, {"ca_file": "a\0b"}, {"server_name": "a b"}, {"server_name": "例.example"}, {"min_tls": "1.1"}],
+    [
+        {"ca_file": ""},
+        {"ca_file": "a\0b"},
+        {"server_name": "a b"},
+        {"server_name": "例.example"},
+        {"min_tls": "1.1"},
+        {"certificate": "pin"},
+        {"fingerprint_sha256": "00" * 32},
+        {"certificate": "pin", "fingerprint_sha256": "00" * 31},
+        {"certificate": "pin", "fingerprint_sha256": "0g" * 32},
+    ],
 )
 def test_tls_options_that_cannot_be_are_refused(wrong: dict[str, str]) -> None:
     with pytest.raises(ValidationError):
         TlsOptions.model_validate(wrong)
+
+
+@pytest.mark.parametrize(("days", "soon"), [(29, False), (31, True), (0, False)])
+def test_a_certificate_expires_soon_within_the_days_that_the_options_say(days: int, soon: bool) -> None:
+    options = TlsOptions(certificate_warning_days=days)
+    assert expires_soon(options, 30 * 86_400.0, 0.0) is soon
+    assert not expires_soon(options, None, 0.0)
+    assert not expires_soon(Options(), 0.0, 0.0)
 
 
 def test_a_version_may_be_written_without_quotes() -> None:

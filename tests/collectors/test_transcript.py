@@ -1,7 +1,9 @@
 """The transcript keeps what was said, within its limits, and never a secret."""
 
+import gc
+
 from collectors.secret import Secret
-from collectors.transcript import LINES, ROOM, Transcript
+from collectors.transcript import LINES, ROOM, Transcript, lines_of
 
 
 def quiet() -> float:
@@ -43,8 +45,39 @@ def test_a_secret_across_a_cut_does_not_show_its_beginning() -> None:
         transcript = Transcript(quiet)
         transcript.hide(Secret("hunter2"))
         assert "h" not in transcript.show("x" * before + "hunter2" + "x" * 50)
-    text = "\n".join(shown(b"x" * (ROOM - 3) + b"hunter2" + b"x" * 50, secrets=("hunter2",)))
-    assert "h" not in text
+        text = "\n".join(shown(b"x" * (before - 195 + ROOM // 2) + b"hunter2" * 3 + b"x" * 50, secrets=("hunter2",)))
+        assert "h" not in text
+
+
+def test_a_long_answer_leaves_room_for_what_was_said_last() -> None:
+    transcript = Transcript(quiet)
+    for said in (b"220 " + b"x" * 4000, b"250 " + b"y" * 4000, b"550 no"):
+        transcript.note("<", said)
+    recording = transcript.recording(1000)
+    assert len(recording) < 1100
+    assert lines_of(recording)[-1].endswith("550 no")
+    assert all(line.endswith("...") for line in lines_of(recording)[:2])
+
+
+def test_a_recording_that_is_full_says_so() -> None:
+    transcript = Transcript(quiet)
+    for _ in range(100):
+        transcript.note("<", b"x" * 20)
+    recording = transcript.recording(200)
+    assert len(recording) < 250
+    assert lines_of(recording)[-1] == "..."
+
+
+def test_a_cut_is_never_within_a_character() -> None:
+    for limit in range(10, 16):
+        transcript = Transcript(quiet)
+        transcript.note("<", "日本語日本語".encode())
+        (line,) = lines_of(transcript.recording(2 * limit))
+        assert "\\x" not in line
+
+
+def test_a_recording_is_no_work_for_the_garbage_collector() -> None:
+    assert not gc.is_tracked(Transcript(quiet).recording())
 
 
 def test_it_is_bounded_in_bytes_and_lines() -> None:

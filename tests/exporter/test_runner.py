@@ -15,7 +15,7 @@ from exporter.clock import Moment, SystemClock
 from exporter.exposition import Exposition
 from exporter.families import Selection
 from exporter.inventory import Check, CheckKey, Timing
-from exporter.ledger import Ledger, Record
+from exporter.ledger import Ledger, Record, events
 from exporter.loopwatch import LoopWatch
 from exporter.outage import CheckState
 from exporter.runner import Runner, TooFewDescriptors, raise_descriptor_limit
@@ -212,6 +212,22 @@ async def test_an_outage_is_published_with_its_down_since_and_its_evidence_grows
     del script.acts["shop"]
     await rig.until(lambda: rig.value("dserver_service_up", "shop") == 1.0)
     assert rig.value("dserver_service_down_since_timestamp_seconds", "shop") is None
+
+
+async def test_the_ledger_keeps_what_was_said_when_an_outage_began_and_ended(rig: Rig, script: Scripted) -> None:
+    rig.add("shop", "well")
+    await rig.until(lambda: rig.value("dserver_service_up", "shop") == 1.0)
+    script.acts["shop"] = fails(Refused("connect", "nobody listens"))
+    await rig.until(lambda: rig.value("dserver_service_up", "shop") == 0.0)
+    del script.acts["shop"]
+    await rig.until(lambda: rig.value("dserver_service_up", "shop") == 1.0)
+    await rig.runner.stop()
+    rows = {(row.subject, row.now): row.evidence for row in rig.ledger._read(sa.select(events))}
+    assert rows["shop", "up"].endswith(" success")
+    began = rows["shop", "down"].splitlines()
+    assert began[0].endswith(" refused at connect: nobody listens")
+    assert began[1].endswith(" success")
+    assert rows["well", "up"] == ""
 
 
 async def test_a_failed_check_is_not_tried_again_before_its_grid_though_it_started_a_moment_late(

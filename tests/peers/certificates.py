@@ -21,12 +21,12 @@ def now() -> datetime:
 class Authority:
     """Signs certificates. ``folder`` gets ``ca.pem`` and every file that is issued."""
 
-    def __init__(self, folder: Path, name: str = "Test authority") -> None:
+    def __init__(self, folder: Path, name: str = "Test authority", ends: datetime | None = None) -> None:
         self._folder = folder
         self._name = _name(name)
         self._key = ec.generate_private_key(ec.SECP256R1())
         certificate = (
-            _builder(self._name, self._name, self._key.public_key(), now() - 400 * DAY, now() + 400 * DAY)
+            _builder(self._name, self._name, self._key.public_key(), now() - 400 * DAY, ends or now() + 400 * DAY)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .sign(self._key, hashes.SHA256())
         )

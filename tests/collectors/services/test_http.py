@@ -34,6 +34,7 @@ from collectors.services.http import HttpOptions, HttpsOptions
 from tests.peers.certificates import DAY, Authority, now, server_context
 from tests.peers.nginx import Nginx
 from tests.peers.scripted import Attempt, Script, Serve, answers, says
+from tests.peers.without_network import judged
 
 OK = b"HTTP/1.1 200 OK\r\n"
 NAME = "shop.example"
@@ -490,48 +491,10 @@ def test_no_answer_made_of_the_right_words_breaks_the_parser(answer: bytes) -> N
     _judge(b"HTTP/1.1 200 OK\r\n" + answer)
 
 
-class _Transport(asyncio.Transport):
-    """Gives an answer to whatever is written, and closes."""
-
-    def __init__(self, answer: bytes, protocol: asyncio.Protocol) -> None:
-        super().__init__()
-        self._answer = answer
-        self._protocol = protocol
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        pass
-
-    def write(self, data: object) -> None:
-        for number in range(len(self._answer)):
-            self._protocol.data_received(self._answer[number : number + 1])
-        self._protocol.connection_lost(None)
-
-    def abort(self) -> None:
-        pass
-
-
 def _judge(answer: bytes) -> None:
     """Run the check on an answer that comes byte by byte; only failures that a server can cause may come of it."""
-    from collectors.attempt import attempt
-    from collectors.registry import ServiceTarget
-
-    async def judge() -> None:
-        loop = asyncio.get_running_loop()
-
-        async def connect(
-            make: Callable[[], asyncio.Protocol], *_: object
-        ) -> tuple[asyncio.Transport, asyncio.Protocol]:
-            protocol = make()
-            transport = _Transport(answer, protocol)
-            protocol.connection_made(transport)
-            return transport, protocol
-
-        loop.create_connection = connect  # type: ignore[method-assign, assignment]  # no network for hundreds of examples
-        options = HttpOptions(expect_body=re.compile("ready"))
-        reading = await attempt(CHECKS["http"], ServiceTarget("127.0.0.1"), options, loop.time() + 5)
-        assert isinstance(reading.failure, UnexpectedReply | Unreachable | WrongContent)
-
-    asyncio.run(judge())
+    reading = judged("http", answer, expect_body="ready")
+    assert isinstance(reading.failure, UnexpectedReply | Unreachable | WrongContent)
 
 
 # options

@@ -106,6 +106,7 @@ def test_a_check_may_have_its_own_name_address_timing_and_options(config_of: Loa
       - protocol: imap
         name: imap-main
         address: 192.0.2.11
+        source_address: 192.0.2.5
         hostname: mail.example.jp
         interval: 5m
         recheck_interval: 30s
@@ -119,6 +120,7 @@ credentials:
     )
     (check,) = config.servers["web01"].checks
     assert (check.name, check.address, check.hostname) == ("imap-main", "192.0.2.11", "mail.example.jp")
+    assert check.source_address == "192.0.2.5"
     assert check.timing == Timing(5 * MINUTE, 30 * SECOND, 10 * MINUTE, 500)
     assert check.credential == "mail"
     assert check.options.model_dump()["port"] == 1143

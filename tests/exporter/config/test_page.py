@@ -41,6 +41,7 @@ servers:
         interval: 5m
         address: web01.example.jp
         address_family: ipv4
+        source_address: 192.0.2.5
         url: "https://shop.example/?api=hunter2&q=hunter2#top"
         headers: {Authorization: hunter2}
         body: hunter2
@@ -94,6 +95,7 @@ def test_what_is_watched_and_how_is_shown(shown: str) -> None:
             "name": "form",
             "address": "web01.example.jp",
             "address_family": "ipv4",
+            "source_address": "192.0.2.5",
             "interval": "5m",
             "recheck_interval": "1m",
             "timeout": "10s",

@@ -9,10 +9,14 @@ from typing import Any
 
 import pytest
 
+from collectors.failures import Unavailable
 from collectors.reading import Lamp, Verdict
-from exporter.clock import MINUTE, Moment
+from collectors.services.http import HttpsOptions
+from collectors.transcript import Recording, Transcript
+from exporter.clock import DAY, MINUTE, Moment
 from exporter.inventory import Config, Customer, MaintenanceWindow, VantageAddress
 from exporter.lamps import KnownLamp, SourceState
+from exporter.lastruns import pack
 from exporter.monitor import Monitor
 from exporter.outage import CheckState, restored
 from exporter.web import page
@@ -37,6 +41,13 @@ class Clock:
 
     def now(self) -> Moment:
         return Moment(10_000_000, SINCE + 15 * MINUTE)
+
+
+class LaterClock:
+    """The same clock a minute later."""
+
+    def now(self) -> Moment:
+        return Moment(10_060_000, SINCE + 16 * MINUTE)
 
 
 class Elements(HTMLParser):
@@ -97,13 +108,58 @@ async def test_an_outage_says_who_since_when_how_long_and_why(start: Any, monito
     assert "1 check down" in text
 
 
+def said(what: str) -> Recording:
+    transcript = Transcript(lambda: 0.0)
+    transcript.note("<", what)
+    return transcript.recording()
+
+
+def set_runs(monitor: Monitor, name: str, heard: str) -> None:
+    entry = monitor.schedule.get(("web01", name))
+    assert entry
+    entry.keep(pack(SINCE, None, said(f"well {heard}")), good=True)
+    failure = Unavailable("status", f"503 {heard}")
+    entry.keep(pack(SINCE + 13 * MINUTE, failure, said(f"HTTP/1.1 503 {heard}")), good=False)
+
+
+async def test_an_outage_shows_what_was_said_when_it_failed_and_when_it_was_well(start: Any, monitor: Monitor) -> None:
+    set_check(monitor, "https", DOWN)
+    set_runs(monitor, "https", HOSTILE)
+    page = await see(start)
+    assert "Last failing run, 2027-01-15 17:13:00 JST: unavailable at status: 503" in page.text
+    assert "0.000 < HTTP/1.1 503" in page.text
+    assert "Last good run, 2027-01-15 17:00:00 JST" in page.text
+    assert "0.000 < well" in page.text
+    assert HOSTILE in page.text
+    assert not {"script", "img"} & {tag for tag, _ in page.tags}
+    assert "0.000 <" not in (await see(start, address="0.0.0.0:0")).text
+
+
+async def test_a_server_that_is_looked_for_shows_what_its_checks_said_last(start: Any, monitor: Monitor) -> None:
+    set_runs(monitor, "ssh", "hello")
+    assert "0.000 < well hello" in (await see(start, "/?q=web01")).text
+
+
+async def test_certificates_that_expire_soon_are_listed(start: Any, monitor: Monitor) -> None:
+    (check,) = (each for each in monitor.config.servers["web01"].checks if each.name == "https")
+    entry = monitor.schedule.get(check.key)
+    assert entry
+    entry.check = replace(check, options=HttpsOptions())
+    monitor.runner._certificates[check.key] = (SINCE + 20 * DAY) / 1000
+    assert "Certificates that expire soon" not in (await see(start)).text
+    monitor.runner._certificates[check.key] = (SINCE + 10 * DAY) / 1000
+    monitor.clock = LaterClock()
+    text = (await see(start)).text
+    assert "Certificates that expire soon: 1 Server Check Customer Expires web01 https c0001 2027-01-25" in text
+
+
 async def test_strangers_see_the_outage_without_the_customers_name_and_contacts(start: Any, monitor: Monitor) -> None:
     set_check(monitor, "https", DOWN)
     text = (await see(start, address="0.0.0.0:0")).text
     assert "web01 https c0001 2027-01-15 17:00:00 JST 13 min refused at connect" in text
     for hidden in ("株式会社サンプル", "運用担当", "ops@", "+81"):
         assert hidden not in text
-    assert "Customers' names and contacts are left out" in text
+    assert "Customers' names and contacts, and what servers said, are left out" in text
 
 
 async def test_abnormal_lamps_come_with_their_evidence_and_age(start: Any, monitor: Monitor) -> None:
@@ -268,6 +324,8 @@ async def large(monitor: Monitor, servers: Any) -> Monitor:
     await monitor._apply(servers([f"s{number:04}" for number in range(1_000)]))
     for entry in monitor.schedule:
         entry.state = DOWN
+        entry.keep(pack(SINCE, None, said("well " * 400)), good=True)
+        entry.keep(pack(SINCE, Unavailable("status", "503"), said("<" * 400)), good=False)
     for source in monitor.lamps:
         source.state = lamp(Verdict.CRITICAL)
     return monitor

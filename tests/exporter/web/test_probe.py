@@ -9,8 +9,10 @@ import pytest
 
 from collectors.failures import Refused, TimedOut
 from collectors.reading import HardwareReading, Lamp, LampReading, ServiceReading, Verdict
+from collectors.transcript import Recording, Transcript
 from exporter.families import Selection
 from exporter.inventory import Check
+from exporter.lastruns import pack
 from exporter.monitor import Monitor
 from exporter.secrets import Secrets
 from exporter.web import probe
@@ -19,11 +21,18 @@ URL = "/probe?server=web01&check=https"
 LAMPS = "/probe?server=web01&check=lamps"
 
 
+def recording(heard: str, said: str) -> Recording:
+    transcript = Transcript(lambda: 0.0)
+    transcript.note("<", heard)
+    transcript.note(">", said)
+    return transcript.recording()
+
+
 class Runs:
     """Stands for the runner's `run_once`."""
 
     def __init__(self) -> None:
-        self.reading = ServiceReading(None, 0.25, transcript=("< hello", "> bye"))
+        self.reading = ServiceReading(None, 0.25, recording=recording("hello", "bye"))
         self.ran: list[tuple[Check, float]] = []
         self.started = asyncio.Event()
         self.release = asyncio.Event()
@@ -69,24 +78,42 @@ async def test_a_failure_says_why_and_at_which_step(start: Any, runs: Runs) -> N
     assert '\nprobe_failure_info{reason="refused",step="connect"} 1.0\n' in text
 
 
+async def test_debug_also_tells_what_was_said_in_the_last_failing_and_the_last_good_run(
+    start: Any, runs: Runs, monitor: Monitor
+) -> None:
+    entry = monitor.schedule.get(("web01", "https"))
+    assert entry
+    entry.keep(pack(1_800_000_000_000, None, recording("well", "thanks")), good=True)
+    failure = TimedOut("status", "no answer")
+    entry.keep(pack(1_800_000_600_000, failure, recording("\x1b[2J", "hello?")), good=False)
+    text = (await (await start()).get(f"{URL}&debug=true"))[1]
+    assert (
+        "Last failing run: 2027-01-15T08:10:00Z timeout at status: no answer\n"
+        "   0.000 < \\x1b[2J\n   0.000 > hello?\n\n"
+        "Last good run: 2027-01-15T08:00:00Z success\n   0.000 < well\n   0.000 > thanks\n"
+    ) in text
+    assert "Last good run" not in (await (await start()).get(URL))[1]
+
+
 async def test_debug_tells_the_dialogue_before_the_metrics(start: Any, runs: Runs) -> None:
     client = await start()
     async with client.session.get(client.url(f"{URL}&debug=true")) as response:
         assert response.headers["Content-Type"] == "text/plain; charset=utf-8"
         text = await response.text()
     assert text.startswith(
-        "web01/https: https at 127.0.0.1, for at most 2 s\n  < hello\n  > bye\nsuccess (250.0 ms)\n\n"
+        "web01/https: https at 127.0.0.1, for at most 2 s\n   0.000 < hello\n   0.000 > bye\nsuccess (250.0 ms)\n\n"
+        "Last failing run: none since the exporter started\n\nLast good run: none since the exporter started\n\n"
         "Metrics that are returned without debug=true:\n# HELP probe_success"
     )
     assert (await client.get(f"{URL}&debug=false"))[1] == (await client.get(URL))[1]
 
 
 async def test_what_a_server_sent_does_not_steer_the_terminal_that_shows_it(start: Any, runs: Runs) -> None:
-    runs.reading = replace(runs.reading, transcript=("< \x1b[2J\x07\r\n\x9b31m \udcff 日本\t!",))
+    runs.reading = replace(runs.reading, recording=recording("\x1b[2J\x07\r\n\x9b31m \udcff 日本\t!", ""))
     client = await start()
     _, text = await client.get(f"{URL}&debug=true")
-    told = text.splitlines()[1]
-    assert "日本\t!" in told
+    told = "".join(text.splitlines()[1:3])
+    assert "日本\\t!" in told
     assert not re.search(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]", told)
 
 

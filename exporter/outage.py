@@ -11,7 +11,11 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from collectors.failures import NETWORK_REASONS
-from exporter.clock import Moment
+from exporter.clock import MINUTE, Moment
+
+LASTING_SUCCESSES = 3
+LASTING = 2 * MINUTE
+"""A recovery lasts when so many successes in a row were spread over so long."""
 
 
 class Phase(StrEnum):
@@ -31,6 +35,14 @@ class Attempt:
     reason: str = ""
     step: str = ""
     void: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """Successes in a row after an outage, not enough yet to tell anybody that it is over. ``since`` is the first."""
+
+    since: Moment
+    successes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +67,8 @@ class CheckState:
     step: str = ""
     void: bool = False
     """Whether the last attempt was void."""
+    recovery: Recovery | None = None
+    """The outage is over, and whether that lasts is being watched."""
 
     @property
     def phase(self) -> Phase:
@@ -95,12 +109,23 @@ def decide(state: CheckState, attempt: Attempt, interval: int) -> tuple[CheckSta
     if attempt.void:
         new = replace(state, last_run=attempt.at.wall, reason=attempt.reason, step=attempt.step, void=True)
     elif not attempt.reason:
-        new = CheckState(up=True, ever_up=True, last_run=attempt.at.wall)
+        recovery = _recovery(state, attempt.at)
+        new = CheckState(up=True, ever_up=True, last_run=attempt.at.wall, recovery=recovery)
     else:
         new = _after_failure(state, attempt, interval)
     if new.phase == state.phase:
         return new, ()
     return new, (Transition(attempt.at.wall, state.phase, new.phase, attempt.reason, attempt.step),)
+
+
+def _recovery(state: CheckState, at: Moment) -> Recovery | None:
+    if state.down_since is not None:
+        return Recovery(at, 1)
+    if state.recovery is None:
+        return None
+    since, successes = state.recovery.since, state.recovery.successes + 1
+    lasting = successes >= LASTING_SUCCESSES and at.monotonic - since.monotonic >= LASTING
+    return None if lasting else Recovery(since, successes)
 
 
 def _after_failure(state: CheckState, attempt: Attempt, interval: int) -> CheckState:

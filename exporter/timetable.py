@@ -1,6 +1,7 @@
 """When a check runs next: pure arithmetic on the monotonic clock, in milliseconds. `exporter.schedule` keeps the queue.
 
 While up, a check keeps its own slot of the interval, so that a fleet is spread evenly and a restart changes nothing.
+After an outage it is tried every ``recheck_interval`` until the recovery lasts.
 While failing it is re-tried on the grid *first failure* + k x ``recheck_interval``, never early, and once exactly at
 *first failure* + ``outage_notice_after``. While all checks of a server fail for network reasons (it is *dark*), only
 one of them, each in turn, is re-tried on the grid; the others keep their regular pace, which is enough evidence, and
@@ -69,6 +70,8 @@ def next_run(check: Scheduled, after: int | None = None) -> int:
     last = check.last_start if after is None else after
     if state.rejected:
         return last + timing.interval
+    if state.recovery:
+        return last + timing.recheck_interval
     if state.first_failed is None:
         return next_slot(check.slot, timing.interval, last)
     if state.foreign:

@@ -1,0 +1,409 @@
+"""Incidents: what the ledger remembers of an outage from its first failure until its report is sent.
+
+An incident is a history of events, appended and never edited; what it is now is the fold of its history. All outages of
+one server that overlap, and any that begins within 30 minutes after, are one incident. It ends when its checks are well
+again *and* the server's lamps were seen to be normal after that.
+
+Deciding is pure: what happened goes in, events come out. Writing them twice is writing them once: an event's identity
+is its incident, kind, subject and time. All times are Unix time in ms.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from collectors.reading import Verdict
+from exporter.clock import MINUTE, SECOND
+from exporter.contract.level import NextStep, Response
+from exporter.inventory import Server, SourceKey
+from exporter.lamps import SourceState, server_verdict
+from exporter.outage import CheckState
+
+REJOIN = 30 * MINUTE
+"""An outage that begins so soon after the incident's last one belongs to it."""
+
+
+NOTHING_TO_DO = Response()
+
+
+class Kind(StrEnum):
+    """Why there is an incident."""
+
+    OUTAGE = "outage"
+    LAMP = "lamp"
+    REBOOT_REQUEST = "reboot-request"
+
+
+_SUFFIXES = {Kind.OUTAGE: "", Kind.LAMP: "-lamp", Kind.REBOOT_REQUEST: "-reboot"}
+
+
+class What(StrEnum):
+    """What can happen in an incident: the words of the ledger."""
+
+    OPENED = "opened"
+    CHECK_DOWN = "check-down"
+    """An outage began. Subject: the check."""
+    OBSERVED = "observed"
+    """A failed attempt told something new. Subject: the check."""
+    LIMIT_REACHED = "limit-reached"
+    """The outage is confirmed for as long as the contract lets it go untold. Subject: the check."""
+    CHECK_UP = "check-up"
+    """The first success. Subject: the check."""
+    RECOVERED = "recovered"
+    """All checks are up, and stay so."""
+    LAMP_ABNORMAL = "lamp-abnormal"
+    """Subject: source and component."""
+    LAMPS_NORMAL = "lamps-normal"
+    """Every source was read after the recovery, and the lamps are as they should be."""
+    LEVEL = "level"
+    TOLD = "told"
+    """Subject: the contact."""
+    ACKNOWLEDGED = "acknowledged"
+    NOTE = "note"
+    WITHDRAWN = "withdrawn"
+    """Subject: a check that the inventory has no longer; without one, the incident as a whole."""
+    CLOSED = "closed"
+
+
+Value = str | int | bool
+"""What an event's data holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentEvent:
+    """One thing that happened."""
+
+    incident: str
+    what: What
+    at: int
+    subject: str = ""
+    data: Mapping[str, Value] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def identity(self) -> tuple[str, str, str, int]:
+        """What makes it the same event when it is written again."""
+        return (self.incident, self.what, self.subject, self.at)
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What a failed attempt told: reason and step from the closed sets, the detail as it was."""
+
+    at: int
+    reason: str
+    step: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """One outage of a check. ``last_good`` is the start of the last success before it; 0 where it is not known."""
+
+    down_since: int
+    last_good: int = 0
+    up_since: int | None = None
+    limit_reached: int | None = None
+    observations: tuple[Observation, ...] = ()
+    withdrawn: bool = False
+
+    @property
+    def over(self) -> bool:
+        """Tell whether it has ended."""
+        return self.up_since is not None or self.withdrawn
+
+
+@dataclass(frozen=True, slots=True)
+class AbnormalLamp:
+    """A lamp that was not normal, as it was read."""
+
+    at: int
+    lamp: str
+    verdict: str
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Who was told, when and how (``mail``, ``phone``, ``fax``)."""
+
+    at: int
+    contact: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What a person wrote."""
+
+    at: int
+    author: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """What an incident is now."""
+
+    id: str
+    kind: Kind
+    server: str
+    customer: str
+    opened: int
+    reason: str = ""
+    """Of a reboot request: who asked, in what words."""
+    outages: Mapping[str, tuple[Outage, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    """By check, the oldest first."""
+    lamps: Mapping[str, AbnormalLamp] = field(default_factory=lambda: MappingProxyType({}))
+    """Lamps that were abnormal in this incident, by ``source/component``, as they were first seen so."""
+    response: Response = NOTHING_TO_DO
+    told: tuple[Told, ...] = ()
+    acknowledged: Note | None = None
+    notes: tuple[Note, ...] = ()
+    recovered: int | None = None
+    """When the last check's first lasting success began."""
+    lamps_normal: int | None = None
+    closed: int | None = None
+    withdrawn: bool = False
+
+    @property
+    def open(self) -> bool:
+        """Tell whether it is still somebody's business."""
+        return self.closed is None
+
+    @property
+    def down(self) -> tuple[str, ...]:
+        """Return the checks that are down."""
+        return tuple(check for check, outages in self.outages.items() if not outages[-1].over)
+
+    @property
+    def last_end(self) -> int | None:
+        """Return when the last outage ended; None while one goes on or there was none."""
+        ends = [outage.up_since for outages in self.outages.values() for outage in outages if outage.up_since]
+        return max(ends, default=None) if not self.down else None
+
+    @property
+    def customer_had_to_be_told(self) -> bool:
+        """Tell whether the contract asked for a notice: ten confirmed minutes, or a critical lamp."""
+        limits = any(outage.limit_reached for outages in self.outages.values() for outage in outages)
+        return limits or any(lamp.verdict == Verdict.CRITICAL.name.lower() for lamp in self.lamps.values())
+
+    def after(self, event: IncidentEvent) -> "Incident":
+        """Return the incident after an event."""
+        match event.what:
+            case What.CHECK_DOWN | What.OBSERVED | What.LIMIT_REACHED | What.CHECK_UP:
+                return self._after_attempt(event)
+            case What.WITHDRAWN if event.subject:
+                return self._last(event.subject, withdrawn=True)
+            case What.WITHDRAWN:
+                return replace(self, withdrawn=True, closed=event.at)
+            case What.RECOVERED:
+                return replace(self, recovered=event.at)
+            case What.LAMP_ABNORMAL:
+                seen = AbnormalLamp(event.at, *(str(event.data[name]) for name in ("lamp", "verdict", "evidence")))
+                return replace(self, lamps=MappingProxyType({**self.lamps, event.subject: seen}))
+            case What.LAMPS_NORMAL:
+                return replace(self, lamps_normal=event.at)
+            case What.LEVEL:
+                return replace(self, response=Response(int(event.data["level"]), NextStep(str(event.data["step"]))))
+            case What.TOLD:
+                return replace(self, told=(*self.told, Told(event.at, event.subject, str(event.data["by"]))))
+            case What.ACKNOWLEDGED:
+                return replace(self, acknowledged=self.acknowledged or _note(event))
+            case What.NOTE:
+                return replace(self, notes=(*self.notes, _note(event)))
+            case What.CLOSED:
+                return replace(self, closed=event.at)
+            case What.OPENED:  # written again after a restart
+                return self
+
+    def _after_attempt(self, event: IncidentEvent) -> "Incident":
+        check = event.subject
+        outages = self.outages.get(check, ())
+        match event.what:
+            case What.CHECK_DOWN:
+                last_good = int(event.data.get("last_good", 0))
+                outage = Outage(event.at, last_good, observations=(_observation(event),))
+                joined = MappingProxyType({**self.outages, check: (*outages, outage)})
+                return replace(self, outages=joined, recovered=None, lamps_normal=None, closed=None)
+            case What.OBSERVED if outages:
+                return self._last(check, observations=(*outages[-1].observations, _observation(event)))
+            case What.LIMIT_REACHED:
+                return self._last(check, limit_reached=event.at)
+            case _:
+                return self._last(check, up_since=event.at)
+
+    def _last(self, check: str, **changes: Any) -> "Incident":
+        """Return the incident with its last outage of a check changed."""
+        outages = self.outages.get(check)
+        if not outages:
+            return self
+        changed = (*outages[:-1], replace(outages[-1], **changes))
+        return replace(self, outages=MappingProxyType({**self.outages, check: changed}))
+
+
+def incident_id(kind: Kind, server: str, at: int, zone: ZoneInfo) -> str:
+    """Return the name of an incident that began at ``at``: the same one, however often it is asked for."""
+    return f"{server}-{datetime.fromtimestamp(at // SECOND, zone):%Y%m%d-%H%M%S}{_SUFFIXES[kind]}"
+
+
+def folded(events: Iterable[IncidentEvent]) -> dict[str, Incident]:
+    """Return all incidents of a history. Events of an incident that was never opened are passed over."""
+    incidents: dict[str, Incident] = {}
+    for event in events:
+        if event.what is What.OPENED and event.incident not in incidents:
+            incidents[event.incident] = opened(event)
+        elif event.incident in incidents:
+            incidents[event.incident] = incidents[event.incident].after(event)
+    return incidents
+
+
+def opened(event: IncidentEvent) -> Incident:
+    """Return the incident that an event opens."""
+    data = event.data
+    kind, server, customer = Kind(str(data["kind"])), str(data["server"]), str(data["customer"])
+    return Incident(event.incident, kind, server, customer, event.at, str(data.get("reason", "")))
+
+
+def opening(kind: Kind, server: Server, at: int, zone: ZoneInfo, reason: str = "") -> IncidentEvent:
+    """Return the event that opens an incident of a server."""
+    data: dict[str, Value] = {"kind": kind.value, "server": server.name, "customer": server.customer}
+    if reason:
+        data["reason"] = reason
+    return IncidentEvent(incident_id(kind, server.name, at, zone), What.OPENED, at, data=MappingProxyType(data))
+
+
+def rejoins(incident: Incident, down_since: int) -> bool:
+    """Tell whether an outage that began at ``down_since`` belongs to an incident of its server."""
+    if incident.kind is not Kind.OUTAGE or incident.withdrawn:
+        return False
+    end = incident.last_end
+    return bool(incident.down) or (end is not None and down_since - end <= REJOIN)
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One attempt of a check as the outage clock saw it. ``limit`` is ``outage_notice_after`` in ms."""
+
+    check: str
+    before: CheckState
+    after: CheckState
+    detail: str
+    limit: int
+
+
+def attempt_events(
+    incident: Incident | None, server: Server, tried: Tried, zone: ZoneInfo, *, maintained: bool, response: Response
+) -> Iterator[IncidentEvent]:
+    """Give what an attempt adds to the server's incident: a new one, if ``incident`` is none that the outage joins.
+
+    In maintenance the customer's limit is not reached: that is looked at again with the next attempt.
+    """
+    after, at = tried.after, tried.after.last_run or 0
+    down = after.down_since
+    if down is not None:
+        new = {"reason": after.reason, "step": after.step, "detail": tried.detail}
+        if incident is None or not rejoins(incident, down):
+            event = opening(Kind.OUTAGE, server, down, zone)
+            incident = opened(event)
+            yield event
+        if tried.check not in incident.down:
+            last_good = tried.before.last_run if tried.before.up else None
+            event = IncidentEvent(
+                incident.id, What.CHECK_DOWN, down, tried.check, MappingProxyType({**new, "last_good": last_good or 0})
+            )
+            incident = incident.after(event)
+            yield event
+        outage = incident.outages[tried.check][-1]
+        evidence = not after.void and after.last_failed != tried.before.last_failed
+        if evidence and all((seen.reason, seen.step) != (after.reason, after.step) for seen in outage.observations):
+            yield IncidentEvent(incident.id, What.OBSERVED, at, tried.check, MappingProxyType(new))
+        if outage.limit_reached is None and after.confirmed >= tried.limit and not maintained:
+            data = MappingProxyType({"confirmed": after.confirmed})
+            yield IncidentEvent(incident.id, What.LIMIT_REACHED, at, tried.check, data)
+    elif incident is not None and tried.check in incident.down and after.up:
+        yield IncidentEvent(incident.id, What.CHECK_UP, at, tried.check)
+    if incident is not None and incident.open and response != incident.response:
+        said: dict[str, Value] = {"level": response.level, "step": response.step.value}
+        yield IncidentEvent(incident.id, What.LEVEL, at, data=MappingProxyType(said))
+
+
+def recovery_events(incident: Incident, states: Mapping[str, CheckState]) -> Iterator[IncidentEvent]:
+    """Give the recovery, once every check of the incident is up and stays so. ``states`` has the server's checks."""
+    end = incident.last_end
+    lasting = (
+        state.up and not state.foreign and state.recovery is None
+        for check, state in states.items()
+        if check in incident.outages and not incident.outages[check][-1].withdrawn
+    )
+    if incident.kind is Kind.OUTAGE and incident.recovered is None and end is not None and all(lasting):
+        yield IncidentEvent(incident.id, What.RECOVERED, end)
+
+
+def withdrawal_events(incident: Incident, check: str, at: int) -> Iterator[IncidentEvent]:
+    """Give what it means to an open incident that the inventory has a check no longer."""
+    if check not in incident.down:
+        return
+    event = IncidentEvent(incident.id, What.WITHDRAWN, at, check)
+    yield event
+    incident = incident.after(event)
+    if not incident.down and incident.last_end is None:
+        yield IncidentEvent(incident.id, What.WITHDRAWN, at)
+
+
+def lamp_events(incident: Incident, at: int, sources: Mapping[SourceKey, SourceState]) -> Iterator[IncidentEvent]:
+    """Give what the present lamps add to an open incident: those that are abnormal, and the end.
+
+    It ends when it recovered, every configured source was read after the recovery, the server's verdict is normal, and
+    each lamp that was abnormal in this incident is normal or gone. One unknown component does not hold it.
+    """
+    for (_, source), state in sources.items():
+        for known in state.lamps.values():
+            name = f"{source}/{known.component}"
+            seen = incident.lamps.get(name)
+            worse = seen is None or (known.verdict is Verdict.CRITICAL and seen.verdict != "critical")
+            if known.verdict >= Verdict.WARNING and worse:
+                data: dict[str, Value] = {"lamp": known.lamp.value, "verdict": known.verdict.name.lower()}
+                data["evidence"] = known.evidence
+                yield IncidentEvent(incident.id, What.LAMP_ABNORMAL, at, name, MappingProxyType(data))
+    if incident.kind is not Kind.REBOOT_REQUEST and not holding(incident, sources):  # a person says that it was done
+        yield IncidentEvent(incident.id, What.LAMPS_NORMAL, at)
+        yield IncidentEvent(incident.id, What.CLOSED, at)
+
+
+def holding(incident: Incident, sources: Mapping[SourceKey, SourceState]) -> tuple[str, ...]:
+    """Return what keeps an incident from being closed, in words; empty when nothing does."""
+    if incident.kind is Kind.OUTAGE and incident.recovered is None:
+        if incident.down:
+            return (f"down: {', '.join(incident.down)}",)
+        return ("the recovery is not confirmed by three successes over two minutes yet",)
+    since = incident.recovered if incident.recovered is not None else incident.opened
+    if not sources:
+        return ("the server has no lamp source: confirm its lamps by eye (dserver-exporter lamps confirm)",)
+    unread = [source for (_, source), state in sources.items() if state.last_success <= since]
+    if unread:
+        return tuple(f"the lamps have not been read by {source} since" for source in unread)
+    lit = [
+        f"{known.component} ({source}) is {known.verdict.name.lower()}"
+        for (_, source), state in sources.items()
+        for known in state.lamps.values()
+        if known.verdict >= Verdict.WARNING
+        or (known.verdict is Verdict.UNKNOWN and f"{source}/{known.component}" in incident.lamps)
+    ]
+    if lit:
+        return tuple(lit)
+    if server_verdict(sources.values()) is not Verdict.NORMAL:
+        return ("the server's lamps are unknown: a source tells the state of none",)
+    return ()
+
+
+def _observation(event: IncidentEvent) -> Observation:
+    data = event.data
+    return Observation(event.at, str(data["reason"]), str(data["step"]), str(data.get("detail", "")))
+
+
+def _note(event: IncidentEvent) -> Note:
+    return Note(event.at, str(event.data.get("author", "")), str(event.data.get("text", "")))

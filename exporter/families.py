@@ -66,6 +66,18 @@ RESPONSE_LEVEL = _family(
     "2 reboot the platform, since nobody can log in.",
     Selection.SERVICES,
 )
+INCIDENT_OPEN = _family(
+    "dserver_incident_open",
+    "server incident kind",
+    "An incident of the server that is not closed yet, always 1. kind is outage, lamp or reboot-request.",
+    Selection.SERVICES,
+)
+OUTAGE_NOTIFIED = _family(
+    "dserver_outage_notified_timestamp_seconds",
+    "server check protocol",
+    "Unix time at which the customer was told of the present outage, as the ledger knows it. Absent until then.",
+    Selection.SERVICES,
+)
 OS_END_OF_LIFE = _family(
     "dserver_os_end_of_life_timestamp_seconds",
     "server os",

@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Iterator
+from typing import Protocol
 
 from collectors.failures import CheckFailure, Internal, Misconfigured, translate
 from collectors.reading import HardwareReading, Verdict
@@ -16,7 +17,7 @@ from exporter.due import Due, DueQueue
 from exporter.exposition import Exposition
 from exporter.inventory import LampSourceEntry, Server, Settings, SourceKey
 from exporter.lamps import LampRead, SourceState, decide, next_read, server_verdict
-from exporter.ledger import Ledger, forget_source, source_event, source_row
+from exporter.ledger import Ledger, Record, forget_source, source_event, source_row
 from exporter.rendering import server_lamp_lines, source_lines
 from exporter.secrets import Secrets
 from exporter.timetable import next_slot, share, slot_of
@@ -74,6 +75,18 @@ async def read_once(
         return Internal("read", f"{type(error).__name__}: {error}")
 
 
+class LampDuties(Protocol):
+    """What is to be done about lamps beside publishing them."""
+
+    def lamps_read(self, server: str) -> list[Record]:
+        """Take in what a server's lamps are now; return what belongs into the same commit."""
+        ...
+
+    def publish(self, server: str) -> None:
+        """Publish what came of it: the commit is done, or failed loudly."""
+        ...
+
+
 class LampWatch:
     """Keeps the lamps of the fleet read."""
 
@@ -88,6 +101,7 @@ class LampWatch:
     ) -> None:
         self.secrets = secrets
         self.settings = settings
+        self.duties: LampDuties | None = None
         self._clock = clock
         self._ledger = ledger
         self._exposition = exposition
@@ -232,15 +246,19 @@ class LampWatch:
                 log.info("%s/%s: first read: %d lamps", *source.key, len(entry.state.lamps))
             for change in changes:
                 log.info("%s/%s: %s: %s -> %s", *source.key, change.subject, change.was, change.now)
-            await self._ledger.save(
-                [*(source_event(source.key, change) for change in changes), source_row(source.key, entry.state)]
-            )
+            records: list[Record] = [source_event(source.key, change) for change in changes]
+            records.append(source_row(source.key, entry.state))
+            if self.duties:
+                records += self.duties.lamps_read(server.name)
+            await self._ledger.save(records)
             if not self._holds(entry):
                 if source.key not in self._entries:
                     await self._ledger.save([forget_source(source.key)])
                 return
             self.publish(entry)
             self.publish_server(server.name)
+            if self.duties:
+                self.duties.publish(server.name)
         finally:
             entry.running = False
             if self._holds(entry):

@@ -21,19 +21,23 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Any
 
 import sqlalchemy as sa
 
 from collectors.reading import EventLogReading, Hardware, Lamp, Verdict
 from exporter.clock import Clock, Moment
+from exporter.contract.incidents import REJOIN, IncidentEvent, What
 from exporter.inventory import Check, CheckKey, SourceKey
 from exporter.lamps import KnownLamp, LampEvent, SourceState
 from exporter.outage import CheckState, Transition, restored
 
 log = logging.getLogger("ledger")
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+MIGRATIONS: Mapping[int, Sequence[str]] = {1: ()}
+"""By the version they start from: what brings a ledger to the next one. Tables that are missing are made anyway."""
 RETRY_AFTER = 5.0
 """Seconds until a batch that could not be written is tried again when nothing new comes in."""
 KEPT_EVENTS = 100_000
@@ -88,6 +92,19 @@ events = sa.Table(
 )
 
 
+incident_events = sa.Table(
+    "incident_events",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("incident", sa.String, nullable=False),
+    sa.Column("what", sa.String, nullable=False),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("subject", sa.String, nullable=False),
+    sa.Column("data", sa.JSON, nullable=False),
+    sa.UniqueConstraint("incident", "what", "subject", "at"),
+)
+
+
 class StorageError(Exception):
     """The storage path cannot be used; the message says why and what to do."""
 
@@ -103,9 +120,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A change, appended and never edited."""
+    """A change, appended and never edited. One that its table has already is left as it is."""
 
     values: Mapping[str, Any]
+    table: sa.Table = events
 
 
 Record = Row | Event
@@ -183,6 +201,18 @@ def source_event(key: SourceKey, change: LampEvent) -> Event:
     return Event({**values, "was": change.was, "now": change.now, "evidence": change.evidence})
 
 
+def incident_record(event: IncidentEvent) -> Event:
+    """Return the record of an event of an incident."""
+    values = {"incident": event.incident, "what": event.what.value, "at": event.at, "subject": event.subject}
+    return Event({**values, "data": dict(event.data)}, incident_events)
+
+
+def incident_history(connection: sa.Connection, after: int = 0) -> list[tuple[int, IncidentEvent]]:
+    """Return the events of all incidents, each with its number, from number ``after`` + 1 on."""
+    query = sa.select(incident_events).where(incident_events.c.id > after).order_by(incident_events.c.id)
+    return [(row.id, _incident_event(row)) for row in connection.execute(query)]
+
+
 class Ledger:
     """The open ledger. Made by `Ledger.open`; `close` writes what is left and gives the storage path free."""
 
@@ -252,6 +282,30 @@ class Ledger:
                 log.warning("%s: what source %s told last is not readable: %r", row.server, row.source, error)
         return known
 
+    def open_incidents(self, now: int) -> list[tuple[int, IncidentEvent]]:
+        """Return the events of the incidents that are open or that an outage can still join ``now`` (wall ms)."""
+        what, number = incident_events.c.what, incident_events.c.id
+        ended = sa.or_(what == What.CLOSED, sa.and_(what == What.WITHDRAWN, incident_events.c.subject == ""))
+        last_closed = sa.func.max(sa.case((ended, number), else_=0))
+        last_opened = sa.func.max(sa.case((what.in_((What.OPENED, What.CHECK_DOWN)), number), else_=0))
+        recent = sa.func.max(incident_events.c.at) >= now - REJOIN
+        alive = (
+            sa.select(incident_events.c.incident)
+            .group_by(incident_events.c.incident)
+            .having(sa.or_(last_closed < last_opened, recent))
+        )
+        query = sa.select(incident_events).where(incident_events.c.incident.in_(alive)).order_by(number)
+        return [(row.id, _incident_event(row)) for row in self._read(query)]
+
+    def incident_events(self, after: int = 0) -> list[tuple[int, IncidentEvent]]:
+        """Return the events of all incidents, each with its number, from number ``after`` + 1 on."""
+        try:
+            with self._engine.connect() as connection:
+                return incident_history(connection, after)
+        except sa.exc.OperationalError as error:
+            log.error("the incidents in the ledger cannot be read: %s", error.orig)  # noqa: TRY400 - its text is all
+            return []
+
     async def save(self, records: Iterable[Record]) -> bool:
         """Write records; return whether they are committed now. If not they are kept and tried again."""
         loop = asyncio.get_running_loop()
@@ -280,6 +334,13 @@ class Ledger:
             version = connection.scalar(sa.select(meta.c.value).where(meta.c.key == "schema_version"))
             if version is None:
                 connection.execute(sa.insert(meta), {"key": "schema_version", "value": str(SCHEMA_VERSION)})
+            elif int(version) < SCHEMA_VERSION:
+                for number in range(int(version), SCHEMA_VERSION):
+                    for statement in MIGRATIONS[number]:
+                        connection.exec_driver_sql(statement)
+                connection.execute(
+                    sa.update(meta).where(meta.c.key == "schema_version"), {"value": str(SCHEMA_VERSION)}
+                )
             elif int(version) > SCHEMA_VERSION:
                 raise StorageError(
                     f"the ledger {self._engine.url.database} was written by a newer dserver-exporter (schema "
@@ -329,11 +390,10 @@ class Ledger:
                     rows = [row for row in self._unwritten_rows.values() if row.table is table]
                     if rows:
                         _replace(connection, table, rows)
-                if self._unwritten_events:
-                    blank = {"reason": "", "step": "", "evidence": ""}
-                    connection.execute(
-                        sa.insert(events), [{**blank, **event.values} for event in self._unwritten_events]
-                    )
+                for table, blank in ((events, {"reason": "", "step": "", "evidence": ""}), (incident_events, {})):
+                    fresh = [{**blank, **event.values} for event in self._unwritten_events if event.table is table]
+                    if fresh:
+                        connection.execute(sa.insert(table).prefix_with("OR IGNORE"), fresh)
         except sa.exc.DBAPIError as error:
             self._failed(error)
             return False
@@ -430,6 +490,10 @@ def _check_state(row: Any) -> CheckState:
             void=row.void,
         )
     )
+
+
+def _incident_event(row: Any) -> IncidentEvent:
+    return IncidentEvent(row.incident, What(row.what), row.at, row.subject, MappingProxyType(row.data))
 
 
 def _hardware_fields(hardware: Hardware) -> tuple[str, str, str, str]:

@@ -5,20 +5,21 @@ import contextlib
 import gc
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 from exporter.clock import SECOND, Clock
 from exporter.config import ConfigError, Problem, load_in_child, summary
 from exporter.contract.businessdays import VERIFIED_UNTIL, BusinessCalendar, list_ends_soon
-from exporter.contract.level import Response, diagnose
+from exporter.duties import Duties
 from exporter.exposition import Exposition
 from exporter.inventory import Check, Config, Server
 from exporter.lamps import SourceState
 from exporter.lampwatch import LampWatch
 from exporter.ledger import Ledger, Record, forget_check, forget_source
 from exporter.loopwatch import LoopWatch
-from exporter.outage import CheckState
-from exporter.rendering import calendar_lines, inventory_lines, level_lines
+from exporter.outage import CheckState, Recovery
+from exporter.rendering import calendar_lines, inventory_lines
 from exporter.runner import Runner, raise_descriptor_limit
 from exporter.schedule import Schedule
 from exporter.secrets import Secrets
@@ -73,7 +74,10 @@ class Monitor:
             secrets=self.secrets,
             settings=self.config.settings,
         )
-        self.runner.on_outage = self._publish_level
+        self.duties = Duties(
+            clock=clock, schedule=self.schedule, lamps=self.lamps, ledger=ledger, exposition=self.exposition
+        )
+        self.runner.duties = self.lamps.duties = self.duties
         self._known_checks = ledger.check_states()
         self._known_sources = ledger.source_states()
         self._maintained: set[str] = set()
@@ -91,14 +95,16 @@ class Monitor:
         _report(warnings)
         raise_descriptor_limit(sum(1 for _ in config.checks()))
         self.watch.start()
+        await self.duties.restore()
         await self._apply(config)
         forgotten: list[Record] = [forget_check(key) for key in self._known_checks]
+        forgotten += self.duties.withdraw_unknown()
         forgotten += [forget_source(key) for key in self._known_sources]
         if forgotten:
             await self.ledger.save(forgotten)
         self._known_checks.clear()
         self._known_sources.clear()
-        for forever in (self.vantage.watch, self._watch_calendar):
+        for forever in (self.vantage.watch, self._watch_calendar, self.duties.watch):
             self._background.append(asyncio.create_task(_keep(forever)))
 
     async def stop(self) -> None:
@@ -148,6 +154,7 @@ class Monitor:
         self.vantage.addresses = config.settings.vantage
         self.lamps.settings = config.settings
         self.calendar = BusinessCalendar.of(config.settings)
+        self.duties.take_over(config)
         await self._drop(old, config)
         fresh_checks = sum(1 for check in config.checks() if self.schedule.get(check.key) is None)
         fresh_sources = sum(1 for source in config.sources() if self.lamps.get(source.key) is None)
@@ -177,6 +184,7 @@ class Monitor:
                     self.schedule.remove(check.key)
                     self.runner.withdraw(check)
                     forgotten.append(forget_check(check.key))
+                    forgotten += self.duties.withdraw(check)
             for source in server.lamps:
                 if source.key not in kept_sources:
                     self.lamps.remove(source.key)
@@ -184,7 +192,7 @@ class Monitor:
             if server.name not in new.servers:
                 self.exposition.withdraw(("inventory", server.name))
                 self.exposition.withdraw(("lamps", server.name))
-                self.exposition.withdraw(("level", server.name))
+                self.exposition.withdraw(("duties", server.name))
             if number % BREATH == 0:
                 await asyncio.sleep(0)
         if forgotten:
@@ -212,20 +220,15 @@ class Monitor:
                 self.lamps.update(source, server)
         self.lamps.publish_server(server.name)
         self._publish_inventory(server, now.wall)
-        self._publish_level(server.name)
+        self.duties.publish(server.name)
 
     def _remembered(self, check: Check) -> CheckState:
         protocol, address, state = self._known_checks.pop(check.key, ("", "", CheckState()))
-        return state if (protocol, address) == _identity(check) else CheckState()
-
-    def response(self, server: Server) -> Response:
-        """Return what the contract asks for the server's open outages."""
-        return diagnose(server, {entry.check.name: entry.state for entry in self.schedule.server(server.name)})
-
-    def _publish_level(self, name: str) -> None:
-        server = self.config.servers.get(name)
-        if server:
-            self.exposition.publish(("level", name), level_lines(name, self.response(server)))
+        if (protocol, address) != _identity(check):
+            return CheckState()
+        if state.up and self.duties.recovering(check):  # the successes before the restart were not counted
+            return replace(state, recovery=Recovery(self.clock.now(), 0))
+        return state
 
     def _publish_inventory(self, server: Server, wall: int) -> None:
         maintenance = self._in_maintenance(server, wall)

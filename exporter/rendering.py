@@ -1,8 +1,9 @@
 """From state to metric lines: the one place that says which value of which family stands for what."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from exporter import families as f
+from exporter.contract.incidents import Incident
 from exporter.contract.level import Response
 from exporter.contract.ossupport import os_dates
 from exporter.exposition import Lines, label_text
@@ -49,10 +50,17 @@ def inventory_lines(server: Server, *, maintenance: bool) -> Lines:
     return lines
 
 
-def level_lines(server: str, response: Response) -> Lines:
-    """Return the line of what the contract asks for a server's outages."""
+def duty_lines(server: str, response: Response, incidents: Iterable[Incident], protocols: Mapping[str, str]) -> Lines:
+    """Return the lines of what the contract asks for a server. ``protocols`` is by check, ``incidents`` are open."""
     lines = Lines()
     lines.add(f.RESPONSE_LEVEL, label_text(f.RESPONSE_LEVEL.labels, (server,)), float(response.level))
+    for incident in incidents:
+        labels = label_text(f.INCIDENT_OPEN.labels, (server, incident.id, incident.kind.value))
+        lines.add(f.INCIDENT_OPEN, labels, 1.0)
+        for check in incident.down if incident.told else ():
+            if check in protocols:
+                labels = label_text(f.OUTAGE_NOTIFIED.labels, (server, check, protocols[check]))
+                lines.add(f.OUTAGE_NOTIFIED, labels, incident.told[0].at / 1000)
     return lines
 
 

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import resource
 import time
-from collections.abc import Callable
+from typing import Protocol
 
 from collectors.attempt import attempt
 from collectors.failures import NETWORK_REASONS, CheckFailure, Internal, Misconfigured, Void
@@ -78,6 +78,18 @@ async def run_once(check: Check, secrets: Secrets, seconds: float, *, room: int 
         return ServiceReading(failure, loop.time() - began)
 
 
+class OutageDuties(Protocol):
+    """What is to be done about outages beside publishing them."""
+
+    def tried(self, check: Check, before: CheckState, after: CheckState, detail: str) -> list[Record]:
+        """Take in an attempt of a check in trouble; return what belongs into the same commit."""
+        ...
+
+    def settled(self, check: Check) -> None:
+        """Publish what came of it: the commit is done, or failed loudly."""
+        ...
+
+
 class Runner:
     """Keeps the schedule of service checks running on the event loop."""
 
@@ -109,8 +121,7 @@ class Runner:
         self._wake = 0
         self._certificates: dict[CheckKey, float] = {}
         self._stopped = False
-        self.on_outage: Callable[[str], None] = lambda _server: None
-        """Called with the server's name after each attempt that an outage begins, goes on or ends with."""
+        self.duties: OutageDuties | None = None
         telemetry.in_flight.set_function(lambda: len(self._running))
 
     def poke(self) -> None:
@@ -193,6 +204,8 @@ class Runner:
                 records.append(check_row(check, new))
             if not self.schedule.holds(entry):
                 return
+            if self.duties and _troubled(state, new):
+                records += self.duties.tried(check, state, new, failure.detail if failure else "")
             if records:
                 await self._ledger.save(records)
             if not self.schedule.holds(entry):
@@ -212,8 +225,8 @@ class Runner:
         finally:
             before = entry.state
             self.schedule.finish(entry, state, self._clock.now().monotonic)
-            if before.down_since is not None or state.down_since is not None:
-                self.on_outage(check.server)
+            if self.duties and _troubled(before, state):
+                self.duties.settled(check)
 
     async def _judge(self, failure: CheckFailure | None, begun: float) -> CheckFailure | None:
         """Return the failure as it counts: what our own side may have caused is void."""
@@ -233,6 +246,11 @@ def evidence(entry: Entry, change: Transition) -> str:
     runs = (entry.failed, entry.good) if change.now is Phase.DOWN else (entry.good,)
     seen = [look_at(run) for run in runs if run]
     return "\n".join(line for run in seen for line in (run.headline(), *run.lines))
+
+
+def _troubled(before: CheckState, after: CheckState) -> bool:
+    """Tell whether an outage begins, goes on, or was over not long ago."""
+    return before.down_since is not None or after.down_since is not None or before.recovery is not None
 
 
 def _failed(at: Moment, failure: CheckFailure) -> Attempt:

@@ -71,7 +71,7 @@ class Schedule:
         return self._servers.get(name, [])
 
     def add(self, check: Check, state: CheckState, fleet: int, now: Moment) -> Entry:
-        """Take in one of ``fleet`` new checks. One that the ledger knows as failing is due at once."""
+        """Take in one of ``fleet`` new checks. One that the ledger knows as failing or just recovered is due now."""
         siblings = self._servers.setdefault(check.server, [])
         entry = Entry(check, state, siblings)
         siblings.append(entry)
@@ -79,7 +79,7 @@ class Schedule:
         interval = check.timing.interval
         if state.rejected and state.last_run is not None:
             due = now.monotonic + max(0, interval - max(0, now.wall - state.last_run))
-        elif state.first_failed is not None:
+        elif state.first_failed is not None or state.recovery is not None:
             due = now.monotonic
         else:
             due = first_run(check.key, interval, fleet, now.monotonic)

@@ -211,7 +211,7 @@ class Page:
             "age": age,
             "length": _length,
             "word_of": word_of,
-            "next_step": lambda server: NEXT_STEPS["en"][self._monitor.response(server).step],
+            "next_step": lambda server: NEXT_STEPS["en"][self._monitor.duties.response(server).step],
             "support": lambda server: _support(server, fleet.at.wall),
             "look_at": look_at,
             "said": _said,

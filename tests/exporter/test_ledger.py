@@ -12,7 +12,8 @@ import sqlalchemy as sa
 
 from collectors.reading import EventLogReading, Hardware, Lamp, Verdict
 from collectors.registry import Options
-from exporter.clock import Moment, SystemClock
+from exporter.clock import HOUR, MINUTE, Moment, SystemClock
+from exporter.contract.incidents import IncidentEvent, What
 from exporter.inventory import Check, Timing
 from exporter.lamps import KnownLamp, LampEvent, SourceState
 from exporter.ledger import (
@@ -23,6 +24,7 @@ from exporter.ledger import (
     check_row,
     events,
     forget_check,
+    incident_record,
     source_event,
     source_row,
 )
@@ -165,6 +167,51 @@ def test_a_second_process_on_the_same_storage_path_is_refused_by_name(ledger: Le
     answer = subprocess.run([sys.executable, "-c", code, str(storage)], capture_output=True, text=True, check=True)
     assert "belongs to dserver-exporter, process" in answer.stdout
     assert "--storage.path=" in answer.stdout
+
+
+async def test_a_ledger_of_the_first_version_is_brought_to_this_one_and_keeps_what_it_knows(storage: Path) -> None:
+    ledger = Ledger.open(storage, SystemClock())
+    assert await ledger.save([check_row(CHECK, DOWN)])
+    ledger.close()
+    with sa.create_engine(f"sqlite:///{storage / 'ledger.db'}").begin() as connection:
+        connection.exec_driver_sql("DROP TABLE incident_events")
+        connection.exec_driver_sql("UPDATE meta SET value='1'")
+    ledger = Ledger.open(storage, SystemClock())
+    assert await ledger.save([incident_record(event("web01-1", What.OPENED, 1))])
+    assert [number for number, _ in ledger.incident_events()] == [1]
+    assert ledger.check_states()[CHECK.key][2].down_since == DOWN.down_since
+    ledger.close()
+    with sa.create_engine(f"sqlite:///{storage / 'ledger.db'}").begin() as connection:
+        assert connection.exec_driver_sql("SELECT value FROM meta").scalar() == str(SCHEMA_VERSION)
+
+
+def event(incident: str, what: What, at: int, subject: str = "") -> IncidentEvent:
+    data = {"kind": "outage", "server": "web01", "customer": "c0001"} if what is What.OPENED else {}
+    return IncidentEvent(incident, what, at, subject, data)
+
+
+async def test_an_event_of_an_incident_that_is_written_twice_is_there_once(ledger: Ledger) -> None:
+    happened = [event("web01-1", What.OPENED, 1), event("web01-1", What.NOTE, 2)]
+    await ledger.save([incident_record(each) for each in happened])
+    await ledger.save([incident_record(each) for each in (*happened, event("web01-1", What.NOTE, 3))])
+    assert [each.at for _, each in ledger.incident_events()] == [1, 2, 3]
+    assert [each.at for _, each in ledger.incident_events(after=2)] == [3]
+
+
+async def test_only_incidents_that_are_open_or_can_still_be_joined_are_read_at_the_start(ledger: Ledger) -> None:
+    history = [
+        *(event("open", what, at) for at, what in ((1, What.OPENED), (2, What.CHECK_DOWN))),
+        *(event("closed", what, at) for at, what in ((1, What.OPENED), (2, What.CHECK_DOWN), (3, What.CLOSED))),
+        *(event("withdrawn", what, at) for at, what in ((1, What.OPENED), (3, What.WITHDRAWN))),
+        event("check-withdrawn", What.OPENED, 1),
+        event("check-withdrawn", What.WITHDRAWN, 2, "https"),
+        *(event("again", what, at) for at, what in ((1, What.OPENED), (3, What.CLOSED), (4, What.CHECK_DOWN))),
+        *(event("just-closed", what, at) for at, what in ((1, What.OPENED), (10 * HOUR, What.CLOSED))),
+    ]
+    await ledger.save([incident_record(each) for each in history])
+    read = ledger.open_incidents(10 * HOUR + 30 * MINUTE)
+    assert {each.incident for _, each in read} == {"open", "again", "just-closed", "check-withdrawn"}
+    assert [each.what for _, each in read if each.incident == "again"] == [What.OPENED, What.CLOSED, What.CHECK_DOWN]
 
 
 async def test_a_ledger_of_a_newer_version_is_refused(ledger: Ledger, storage: Path) -> None:

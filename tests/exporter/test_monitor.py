@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+import sqlalchemy as sa
 
 from exporter.clock import SystemClock
 from exporter.config import ConfigError
+from exporter.contract.incidents import IncidentEvent, What, holding
 from exporter.families import Selection
-from exporter.ledger import Ledger
+from exporter.ledger import Ledger, incident_events, incident_record
 from exporter.monitor import Monitor
 
 HEAD = """\
@@ -140,6 +142,84 @@ async def test_the_response_level_rises_with_the_second_failed_log_in_and_falls_
     await site.until(lambda: site.value("dserver_response_level", server="web01") == 2)
     await greeter.start()
     await site.until(lambda: site.value("dserver_response_level", server="web01") == 0)
+
+
+async def test_an_outage_is_an_incident_until_its_recovery_lasts_and_its_lamps_were_seen(
+    site: Site, greeter: Greeter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exporter.outage.LASTING", 1)
+    site.write(server("web01", greeter.port))
+    await site.start()
+    await site.until(lambda: site.value("dserver_service_up", check="ssh") == 1)
+    assert not site.lines("dserver_incident_open")
+    await greeter.stop()
+    await site.until(lambda: bool(site.lines("dserver_incident_open", server="web01", kind="outage")))
+    [incident] = site.monitor.duties.incidents.open()
+    assert incident.down == ("ssh",)
+    await greeter.start()
+    await site.until(lambda: site.monitor.duties.incidents.open()[0].recovered is not None)
+    assert "confirm its lamps by eye" in holding(site.monitor.duties.incidents.open()[0], {})[0]
+
+
+async def test_a_restart_in_the_middle_of_an_incident_goes_on_with_it(
+    site: Site, greeter: Greeter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exporter.outage.LASTING", 1)
+    site.write(server("web01", greeter.port))
+    await site.start()
+    await site.until(lambda: site.value("dserver_service_up", check="ssh") == 1)
+    await greeter.stop()
+    await site.until(lambda: bool(site.lines("dserver_incident_open")))
+    before = site.monitor.duties.incidents.open()
+    await site.stop()
+    await site.start()
+    assert site.monitor.duties.incidents.open() == before
+    await greeter.start()
+    await site.until(lambda: site.value("dserver_service_up", check="ssh") == 1)
+    await site.stop()
+    await site.start()
+    await site.until(lambda: site.monitor.duties.incidents.open()[0].recovered is not None)
+    [incident] = site.monitor.duties.incidents.open()
+    assert [each.id for each in before] == [incident.id]
+    assert len(incident.outages["ssh"]) == 1
+
+
+async def test_a_check_that_leaves_the_inventory_withdraws_its_incident_at_a_reload_and_at_a_restart(
+    site: Site, greeter: Greeter
+) -> None:
+    other = await Greeter().start()
+    site.write(server("web01", greeter.port), server("web02", greeter.port), server("web03", other.port))
+    await site.start()
+    for name in ("web01", "web02"):
+        await site.until(lambda name=name: site.value("dserver_service_up", server=name) == 1)  # type: ignore[misc]
+    await greeter.stop()
+    await site.until(lambda: len(site.monitor.duties.incidents.open()) == 2)
+    site.write(server("web02", greeter.port), server("web03", other.port))
+    await site.monitor.reload()
+    assert [incident.server for incident in site.monitor.duties.incidents.open()] == ["web02"]
+    await site.stop()
+    site.write(server("web03", other.port))
+    await site.start()
+    assert site.monitor.duties.incidents.open() == []
+    assert not site.lines("dserver_incident_open")
+    await other.stop()
+
+
+async def test_what_a_person_writes_into_the_ledger_is_seen_by_the_server(site: Site, greeter: Greeter) -> None:
+    site.write(server("web01", greeter.port))
+    await site.start()
+    await site.until(lambda: site.value("dserver_service_up", check="ssh") == 1)
+    await greeter.stop()
+    await site.until(lambda: bool(site.lines("dserver_incident_open")))
+    [incident] = site.monitor.duties.incidents.open()
+    told = IncidentEvent(incident.id, What.TOLD, 1_800_000_000_000, "運用担当", {"by": "phone"})
+    engine = sa.create_engine(f"sqlite:///{site.storage / 'ledger.db'}")
+    with engine.begin() as connection:
+        connection.execute(sa.insert(incident_events), [dict(incident_record(told).values)])
+    engine.dispose()
+    await site.until(
+        lambda: site.value("dserver_outage_notified_timestamp_seconds", server="web01", check="ssh") == 1.8e9
+    )
 
 
 async def test_a_start_that_takes_long_says_how_far_it_is(

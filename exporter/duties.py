@@ -1,0 +1,164 @@
+"""What the contract asks for when a check fails or a lamp changes: the response level and the incident.
+
+Called by the runner and the lamp watch: first for the records that belong into the same commit, then, once they are
+written, to publish. What people write with the command line is looked for in the ledger.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from zoneinfo import ZoneInfo
+
+from exporter.clock import MINUTE, Clock
+from exporter.contract.incidents import Incident, IncidentEvent, Tried, What
+from exporter.contract.level import Response, diagnose
+from exporter.exposition import Exposition
+from exporter.incidents import Incidents
+from exporter.inventory import Check, CheckKey, Config, Server
+from exporter.lampwatch import LampWatch
+from exporter.ledger import Ledger, Record, incident_record
+from exporter.outage import CheckState
+from exporter.rendering import duty_lines
+from exporter.schedule import Schedule
+
+log = logging.getLogger("incidents")
+
+REFRESH = 0.5
+"""Seconds between two looks for what people wrote."""
+AFTER_MAINTENANCE = 10 * MINUTE
+"""The customer is told so long after a maintenance window at the earliest."""
+
+
+class Duties:
+    """The contract's duties for all servers of the inventory."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        schedule: Schedule,
+        lamps: LampWatch,
+        ledger: Ledger,
+        exposition: Exposition,
+    ) -> None:
+        self._clock = clock
+        self._schedule = schedule
+        self._lamps = lamps
+        self._ledger = ledger
+        self._exposition = exposition
+        self.config = Config()
+        self.incidents = Incidents()
+        self._decided: dict[CheckKey, CheckState] = {}
+        """States of attempts whose commit is under way: the schedule does not have them yet."""
+        self._read_up_to = 0
+
+    def take_over(self, config: Config) -> None:
+        """Work by another configuration."""
+        self.config = config
+        self.incidents.zone = ZoneInfo(config.settings.timezone)
+
+    async def restore(self) -> None:
+        """Read the incidents that are open from the ledger."""
+        history = await asyncio.to_thread(self._ledger.open_incidents, self._clock.now().wall)
+        self.incidents.take_in(event for _, event in history)
+        self._read_up_to = max((number for number, _ in history), default=0)
+
+    def response(self, server: Server) -> Response:
+        """Return what the contract asks for a server's open outages."""
+        return diagnose(server, self._states(server.name))
+
+    def recovering(self, check: Check) -> bool:
+        """Tell whether the check is part of an incident whose recovery was not seen to last."""
+        return any(
+            incident.open and incident.recovered is None and check.name in incident.outages
+            for incident in self.incidents.of(check.server)
+        )
+
+    def tried(self, check: Check, before: CheckState, after: CheckState, detail: str) -> list[Record]:
+        """Take in an attempt of a check whose outage begins, goes on, or ended not long ago; return what to write."""
+        server = self.config.servers.get(check.server)
+        if server is None:
+            return []
+        self._decided[check.key] = after
+        states = self._states(server.name)
+        tried = Tried(check.name, before, after, detail, check.timing.outage_notice_after)
+        maintained = self._maintained(server, self._clock.now().wall)
+        events = self.incidents.tried(server, tried, states, diagnose(server, states), maintained=maintained)
+        if any(event.what is What.RECOVERED for event in events):
+            events += self.incidents.lamps_read(server, self._lamps.states(server.name), self._clock.now().wall)
+        return self._told(events)
+
+    def settled(self, check: Check) -> None:
+        """Publish what an attempt changed."""
+        self._decided.pop(check.key, None)
+        self.publish(check.server)
+
+    def lamps_read(self, name: str) -> list[Record]:
+        """Take in what a server's lamps are after a read; return what to write."""
+        server = self.config.servers.get(name)
+        if server is None:
+            return []
+        return self._told(self.incidents.lamps_read(server, self._lamps.states(name), self._clock.now().wall))
+
+    def withdraw(self, check: Check) -> list[Record]:
+        """Take a check that the inventory has no longer out of its incident; return what to write."""
+        return self._told(self.incidents.withdraw(check.server, check.name, self._clock.now().wall))
+
+    def withdraw_unknown(self) -> list[Record]:
+        """Take out of the incidents what the inventory does not have; return what to write."""
+        wall = self._clock.now().wall
+        events: list[IncidentEvent] = []
+        for incident in self.incidents.open():
+            for check in incident.down:
+                if self._schedule.get((incident.server, check)) is None:
+                    events += self.incidents.withdraw(incident.server, check, wall)
+        return self._told(events)
+
+    def publish(self, name: str) -> None:
+        """Publish what the contract asks for a server."""
+        server = self.config.servers.get(name)
+        if server is None:
+            self._exposition.withdraw(("duties", name))
+            return
+        protocols = {entry.check.name: entry.check.protocol for entry in self._schedule.server(name)}
+        incidents = [incident for incident in self.incidents.of(name) if incident.open]
+        self._exposition.publish(("duties", name), duty_lines(name, self.response(server), incidents, protocols))
+
+    async def refresh(self) -> None:
+        """Take in what people wrote since the last look, and drop what is over."""
+        history = await asyncio.to_thread(self._ledger.incident_events, self._read_up_to)
+        self._read_up_to = max((number for number, _ in history), default=self._read_up_to)
+        fresh = self.incidents.take_in(event for _, event in history)
+        _log(fresh)
+        for server in {incident.server for incident in self._of(fresh)}:
+            self.publish(server)
+        self.incidents.forget(self._clock.now().wall)
+
+    async def watch(self) -> None:
+        """Refresh for ever."""
+        while True:
+            await self.refresh()
+            await asyncio.sleep(REFRESH)
+
+    def _states(self, server: str) -> dict[str, CheckState]:
+        entries = self._schedule.server(server)
+        return {entry.check.name: self._decided.get(entry.check.key, entry.state) for entry in entries}
+
+    def _maintained(self, server: Server, wall: int) -> bool:
+        return any(
+            window.covers(server, wall) or window.covers(server, wall - AFTER_MAINTENANCE)
+            for window in self.config.maintenance
+        )
+
+    def _of(self, events: Iterable[IncidentEvent]) -> list[Incident]:
+        named = {event.incident for event in events}
+        return [incident for incident in self.incidents.known() if incident.id in named]
+
+    def _told(self, events: list[IncidentEvent]) -> list[Record]:
+        _log(events)
+        return [incident_record(event) for event in events]
+
+
+def _log(events: Iterable[IncidentEvent]) -> None:
+    for event in events:
+        log.info("%s: %s%s", event.incident, event.what, f" {event.subject}" if event.subject else "")

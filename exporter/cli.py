@@ -12,8 +12,11 @@ from exporter import logs
 from exporter.alertmanager_config import AlertmanagerConfigError, alertmanager_config
 from exporter.config import ConfigError, Problem, check, load
 from exporter.demo import Demo
+from exporter.desk import DeskError
+from exporter.incident_command import add_incidents
 from exporter.inventory import Config
 from exporter.ledger import StorageError
+from exporter.parser import Parser
 from exporter.patience import patience
 from exporter.probe import Status, probe
 from exporter.runner import TooFewDescriptors
@@ -33,24 +36,6 @@ First steps:
   dserver-exporter --config.file=dserver.yml               serve; kill -HUP reads the configuration again"""
 
 
-USAGE = 2
-"""Exit status for a command line that is none."""
-
-
-class Parser(argparse.ArgumentParser):
-    """Says what was probably meant. ``usage_status`` is the exit status of what is no command line."""
-
-    usage_status: int = USAGE
-
-    def error(self, message: str) -> NoReturn:
-        """Exit with one sentence; argparse would print the usage before it."""
-        self.exit(self.usage_status, f"{self.prog}: {message}; {self.prog} --help lists what there is\n")
-
-    def flags(self) -> Iterable[str]:
-        """Give the names of all flags."""
-        return (flag for action in self._actions for flag in action.option_strings if flag.startswith("--"))
-
-
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit with its status."""
     parser = _parser()
@@ -60,7 +45,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     logs.set_up(options.log_level, options.log_format)
     try:
         status = options.run(options)
-    except (ConfigError, StorageError, WebError, TooFewDescriptors, AlertmanagerConfigError) as error:
+    except (ConfigError, StorageError, WebError, TooFewDescriptors, AlertmanagerConfigError, DeskError) as error:
         print(f"dserver-exporter: {error}", file=sys.stderr)
         status = Status.UNKNOWN if options.run is _probe else 1
     except KeyboardInterrupt:
@@ -110,19 +95,21 @@ def _parser() -> Parser:
         metavar="FILE",
         help="TLS, client certificates and passwords of the web server, in exporter-toolkit's format. (default: none)",
     )
+    storing = Parser(add_help=False, allow_abbrev=False)
+    storing.add_argument(
+        "--storage.path",
+        dest="storage_path",
+        default=argparse.SUPPRESS,
+        metavar="PATH",
+        help="Folder of the ledger, owned by one serving process. (default: data/)",
+    )
     parser = Parser(
         prog="dserver-exporter",
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
-        parents=[common, serving],
-    )
-    parser.add_argument(
-        "--storage.path",
-        dest="storage_path",
-        metavar="PATH",
-        help="Folder of the ledger, owned by one process. (default: data/)",
+        parents=[common, serving, storing],
     )
     parser.add_argument("--version", action="version", version=f"dserver-exporter {VERSION}")
     parser.set_defaults(
@@ -172,6 +159,8 @@ def _parser() -> Parser:
         help="Print a whole Alertmanager configuration for these customers.",
     )
     routing.set_defaults(parser=routing, run=_alertmanager_config)
+
+    add_incidents(commands, [common, storing])
 
     demo = commands.add_parser(
         "demo",

@@ -17,7 +17,7 @@ import os
 import queue
 import socket
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,7 +29,7 @@ import sqlalchemy as sa
 from collectors.reading import EventLogReading, Hardware, Lamp, Verdict
 from exporter.clock import Clock, Moment
 from exporter.contract.incidents import REJOIN, IncidentEvent, What
-from exporter.inventory import Check, CheckKey, SourceKey
+from exporter.inventory import Check, CheckKey, Settings, SourceKey
 from exporter.lamps import KnownLamp, LampEvent, SourceState
 from exporter.outage import CheckState, Transition, restored
 
@@ -213,6 +213,52 @@ def incident_history(connection: sa.Connection, after: int = 0) -> list[tuple[in
     return [(row.id, _incident_event(row)) for row in connection.execute(query)]
 
 
+def timezone_row(timezone: str) -> Row:
+    """Return the row that tells the command line in which time zone to show times."""
+    return Row(meta, ("timezone",), {"value": timezone})
+
+
+def timezone_of(connection: sa.Connection) -> str:
+    """Return the time zone of the configuration that was served last."""
+    zone: str | None = connection.scalar(sa.select(meta.c.value).where(meta.c.key == "timezone"))
+    return zone or Settings().timezone
+
+
+@contextlib.contextmanager
+def beside(storage: Path) -> Iterator[sa.Connection]:
+    """Open the ledger in the folder ``storage`` for one transaction, whether or not an exporter runs on it.
+
+    Raises StorageError: there is none, it is of another version, or it stays locked.
+    """
+    file = storage / "ledger.db"
+    if not file.exists():
+        raise StorageError(f"there is no ledger in {storage}: name the exporter's folder with --storage.path=")
+    engine = _engine(file)
+    try:
+        with engine.begin() as connection:
+            version = connection.scalar(sa.select(meta.c.value).where(meta.c.key == "schema_version"))
+            if version != str(SCHEMA_VERSION):
+                raise StorageError(
+                    f"the ledger {file} has schema {version}, this command knows {SCHEMA_VERSION}: use the version of "
+                    "dserver-exporter that serves, and start that one once after an upgrade"
+                )
+            yield connection
+    except sa.exc.DBAPIError as error:
+        raise StorageError(
+            f"the ledger {file} cannot be used: {error.orig}: run this as the exporter's user, "
+            "and see that the disk has room"
+        ) from error
+    finally:
+        engine.dispose()
+
+
+def append(connection: sa.Connection, events: Iterable[IncidentEvent]) -> None:
+    """Append events of incidents; one that is there already is left as it is."""
+    rows = [dict(incident_record(event).values) for event in events]
+    if rows:
+        connection.execute(sa.insert(incident_events).prefix_with("OR IGNORE"), rows)
+
+
 class Ledger:
     """The open ledger. Made by `Ledger.open`; `close` writes what is left and gives the storage path free."""
 
@@ -386,7 +432,7 @@ class Ledger:
             if not self._prepared:
                 self._prepare()
             with self._engine.begin() as connection:
-                for table in (check_states, source_states):
+                for table in (meta, check_states, source_states):
                     rows = [row for row in self._unwritten_rows.values() if row.table is table]
                     if rows:
                         _replace(connection, table, rows)

@@ -16,7 +16,7 @@ from exporter.exposition import Exposition
 from exporter.inventory import Check, Config, Server
 from exporter.lamps import SourceState
 from exporter.lampwatch import LampWatch
-from exporter.ledger import Ledger, Record, forget_check, forget_source
+from exporter.ledger import Ledger, Record, forget_check, forget_source, timezone_row
 from exporter.loopwatch import LoopWatch
 from exporter.outage import CheckState, Recovery
 from exporter.rendering import calendar_lines, inventory_lines
@@ -155,6 +155,8 @@ class Monitor:
         self.lamps.settings = config.settings
         self.calendar = BusinessCalendar.of(config.settings)
         self.duties.take_over(config)
+        if config.settings.timezone != old.settings.timezone or not self.ready:
+            await self.ledger.save([timezone_row(config.settings.timezone)])
         await self._drop(old, config)
         fresh_checks = sum(1 for check in config.checks() if self.schedule.get(check.key) is None)
         fresh_sources = sum(1 for source in config.sources() if self.lamps.get(source.key) is None)

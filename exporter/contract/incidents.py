@@ -369,7 +369,7 @@ def lamp_events(incident: Incident, at: int, sources: Mapping[SourceKey, SourceS
                 data: dict[str, Value] = {"lamp": known.lamp.value, "verdict": known.verdict.name.lower()}
                 data["evidence"] = known.evidence
                 yield IncidentEvent(incident.id, What.LAMP_ABNORMAL, at, name, MappingProxyType(data))
-    if incident.kind is not Kind.REBOOT_REQUEST and not holding(incident, sources):  # a person says that it was done
+    if not holding(incident, sources):
         yield IncidentEvent(incident.id, What.LAMPS_NORMAL, at)
         yield IncidentEvent(incident.id, What.CLOSED, at)
 
@@ -380,6 +380,8 @@ def holding(incident: Incident, sources: Mapping[SourceKey, SourceState]) -> tup
         if incident.down:
             return (f"down: {', '.join(incident.down)}",)
         return ("the recovery is not confirmed by three successes over two minutes yet",)
+    if incident.kind is Kind.REBOOT_REQUEST and incident.recovered is None:
+        return ("nobody has said yet that it was done (dserver-exporter incidents close)",)
     since = incident.recovered if incident.recovered is not None else incident.opened
     if not sources:
         return ("the server has no lamp source: confirm its lamps by eye (dserver-exporter lamps confirm)",)

@@ -1,0 +1,22 @@
+"""What argparse says when a command line is none."""
+
+import argparse
+from collections.abc import Iterable
+from typing import NoReturn
+
+USAGE = 2
+"""Exit status for a command line that is none."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what was probably meant. ``usage_status`` is the exit status of what is no command line."""
+
+    usage_status: int = USAGE
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with one sentence; argparse would print the usage before it."""
+        self.exit(self.usage_status, f"{self.prog}: {message}; {self.prog} --help lists what there is\n")
+
+    def flags(self) -> Iterable[str]:
+        """Give the names of all flags."""
+        return (flag for action in self._actions for flag in action.option_strings if flag.startswith("--"))

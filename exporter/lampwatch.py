@@ -53,7 +53,7 @@ def reader_of(source: LampSourceEntry) -> LampSource | None:
 
 
 async def read_once(
-    source: LampSourceEntry, reader: LampSource | None, secrets: Secrets, seconds: float
+    source: LampSourceEntry, reader: LampSource | None, secrets: Secrets, seconds: float, *, transcript: bool = True
 ) -> HardwareReading | CheckFailure:
     """Read a lamp source now, for at most so many seconds. Never raises but when cancelled."""
     loop = asyncio.get_running_loop()
@@ -64,7 +64,7 @@ async def read_once(
         deadline = loop.time() + seconds
         # the reader keeps the deadline itself; the second after it is for its defects
         async with asyncio.timeout_at(deadline + 1.0):
-            return await reader.read(LampTarget(credential), deadline)
+            return await reader.read(LampTarget(credential, transcript), deadline)
     except CheckFailure as failure:
         return failure
     except TimeoutError as error:
@@ -158,7 +158,7 @@ class LampWatch:
         """Publish what all sources of a server say together."""
         self._exposition.publish(("lamps", server), server_lamp_lines(server, self.states(server)))
 
-    async def read(self, entry: LampEntry) -> LampRead:
+    async def read(self, entry: LampEntry, *, transcript: bool = True) -> LampRead:
         """Read a source as soon as its controller, its rack and the fleet have a place free. Changes no state."""
         source, reader, server = entry.source, entry.reader, entry.server
         controller = reader.endpoint() if reader else ""
@@ -166,7 +166,7 @@ class LampWatch:
         async with self._controllers[controller], self._racks[server.site, server.rack], self._fleet:
             at = self._clock.now()
             begun = self._loop.time()
-            outcome = await read_once(source, reader, self.secrets, DEADLINE)
+            outcome = await read_once(source, reader, self.secrets, DEADLINE, transcript=transcript)
             return LampRead(at, outcome, self._loop.time() - begun)
 
     def poke(self) -> None:
@@ -218,7 +218,7 @@ class LampWatch:
     async def _run(self, entry: LampEntry) -> None:
         source, server = entry.source, entry.server
         try:
-            read = await self.read(entry)
+            read = await self.read(entry, transcript=False)
             entry.last_start = read.at.monotonic
             if not self._holds(entry) or entry.source is not source:
                 return

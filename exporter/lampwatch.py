@@ -15,7 +15,7 @@ from exporter.clock import SECOND, Clock
 from exporter.due import Due, DueQueue
 from exporter.exposition import Exposition
 from exporter.inventory import LampSourceEntry, Server, Settings, SourceKey
-from exporter.lamps import LampRead, SourceState, decide, next_read, server_verdict
+from exporter.lamps import LampRead, SourceState, decide, is_routine, next_read, server_verdict
 from exporter.ledger import Ledger, forget_source, source_event, source_row
 from exporter.rendering import server_lamp_lines, source_lines
 from exporter.secrets import Secrets
@@ -232,9 +232,11 @@ class LampWatch:
                 log.info("%s/%s: first read: %d lamps", *source.key, len(entry.state.lamps))
             for change in changes:
                 log.info("%s/%s: %s: %s -> %s", *source.key, change.subject, change.was, change.now)
-            await self._ledger.save(
-                [*(source_event(source.key, change) for change in changes), source_row(source.key, entry.state)]
-            )
+            row = source_row(source.key, entry.state)
+            if is_routine(before, entry.state):
+                self._ledger.keep(row)
+            else:
+                await self._ledger.save([*(source_event(source.key, change) for change in changes), row])
             if not self._holds(entry):
                 if source.key not in self._entries:
                     await self._ledger.save([forget_source(source.key)])

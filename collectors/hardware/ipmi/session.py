@@ -11,11 +11,11 @@ import hmac
 import os
 import socket
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from pyipmi.msgs import constants  # type: ignore[import-untyped]  # has no py.typed
 
@@ -158,8 +158,8 @@ class Session:
         self._transcript = transcript
         self._loop = asyncio.get_running_loop()
         self._socket: socket.socket | None = None
-        self._waiting: asyncio.Future[Any] | None = None
-        self._accept: Callable[[bytes], Any] = lambda _: None
+        self._waiting: asyncio.Future[bytes | None] | None = None
+        self._accept: Callable[[bytes], bytes | None] = lambda _: None
         self._expires = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._rings_at = 0.0
@@ -353,7 +353,7 @@ class Session:
                 return payload
             return payload if len(payload) >= length and payload[4:8] == console and believed(payload) else None
 
-        answer: bytes = await self._exchange(lambda: packet, accept, waits or self._waits)
+        answer = await self._exchange(lambda: packet, accept, waits or self._waits)
         status = answer[1]
         if status != constants.MSC_OK:
             text = f"{STATUS_TEXTS.get(status, 'status')} ({status:02x}h)"
@@ -396,9 +396,9 @@ class Session:
             raise Rejected(answer[0])
         return answer[1:]
 
-    async def _command(
+    def _command(
         self, netfn: int, command: int, data: bytes, lun: int, route: Route | None, waits: Sequence[float]
-    ) -> bytes:
+    ) -> Awaitable[bytes]:
         """Send one IPMI message (section 13.8) and return its completion code and data."""
         self._request_sequence = sequence = (self._request_sequence + 1) & 0x3F
         expected = (netfn + 1, sequence, command)
@@ -433,8 +433,7 @@ class Session:
                 return payload[6:-1]
             return None
 
-        answer: bytes = await self._exchange(pack, accept, waits)
-        return answer
+        return self._exchange(pack, accept, waits)
 
     def _fresh(self, number: int) -> bool:
         """Tell whether a session sequence number is new: ahead, or not yet seen inside the window (section 6.12.13)."""
@@ -450,7 +449,9 @@ class Session:
 
     # --- packets -----------------------------------------------------------------------------------------------------
 
-    async def _exchange(self, pack: Callable[[], bytes], accept: Callable[[bytes], Any], waits: Sequence[float]) -> Any:
+    async def _exchange(
+        self, pack: Callable[[], bytes], accept: Callable[[bytes], bytes | None], waits: Sequence[float]
+    ) -> bytes:
         """Send what ``pack`` gives until ``accept`` takes an answer, which it may call no packet (PacketError)."""
         self._accept = accept
         for wait in waits:
@@ -461,7 +462,7 @@ class Session:
             self._send(pack())
             self._ring_at(min(now + wait, self._deadline))
             try:
-                answer = await waiting
+                answer: bytes | None = await waiting
             except OSError as error:
                 raise translate(error, self.step) from error
             finally:

@@ -578,11 +578,11 @@ async def test_ipv6_works(target: LampTarget) -> None:
 KEY = b"k" * 20
 
 
-def awaiting(keys: packets.Keys | None) -> tuple[session.Session, asyncio.Future[object]]:
+def awaiting(keys: packets.Keys | None) -> tuple[session.Session, asyncio.Future[bytes | None]]:
     """A session that awaits an answer and would take any."""
     talk = session.Session("127.0.0.1", 623, 1e12, session.Transcript())
     talk._waiting = waiting = asyncio.get_running_loop().create_future()
-    talk._accept = packets.open_plain if keys is None else lambda packet: keys.open(packet)[2]
+    talk._accept = lambda packet: packets.open_plain(packet)[1] if keys is None else keys.open(packet)[2]
     return talk, waiting
 
 

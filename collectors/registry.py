@@ -41,9 +41,14 @@ class ServiceTarget:
 
 @dataclass(frozen=True, slots=True)
 class LampTarget:
-    """What a lamp source is given beside its options: the credential, resolved anew for every read."""
+    """What a lamp source is given beside its options.
+
+    ``credential`` is resolved anew for every read. ``transcript`` says whether the dialogue's lines are wanted when all
+    goes well; a failure has them always.
+    """
 
     credential: Credential | None = None
+    transcript: bool = True
 
 
 class LampSource(Protocol):

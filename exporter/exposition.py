@@ -5,7 +5,8 @@ for the same data: for gauges whose help needs no escaping, as all of ours, they
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import cache
 
 from prometheus_client.utils import floatToGoString
 
@@ -29,12 +30,19 @@ def escape(value: str) -> str:
     return value
 
 
-def label_text(names: Iterable[str], values: Iterable[str]) -> str:
+def label_text(names: tuple[str, ...], values: Sequence[str]) -> str:
     """Return labels as they stand after the metric's name, sorted by name as prometheus_client does; "" for none."""
-    pairs = sorted(zip(names, values, strict=True))
-    if not pairs:
-        return ""
-    return "{" + ",".join([f'{name}="{escape(value)}"' for name, value in pairs]) + "}"
+    places, pattern = _label_pattern(names)
+    if len(places) != len(values):
+        raise ValueError(f"{len(values)} values for the labels {', '.join(names)}")
+    return pattern % tuple([escape(values[place]) for place in places])
+
+
+@cache
+def _label_pattern(names: tuple[str, ...]) -> tuple[list[int], str]:
+    """Return the places of the labels in their order of name, and the text that their values are put into."""
+    places = sorted(range(len(names)), key=names.__getitem__)
+    return places, "{" + ",".join(f'{names[place]}="%s"' for place in places) + "}" if names else ""
 
 
 class Lines:

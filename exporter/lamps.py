@@ -156,6 +156,23 @@ def decide(state: SourceState, read: LampRead, *, power_expected: bool) -> tuple
     ), tuple(events)
 
 
+def is_routine(before: SourceState, after: SourceState) -> bool:
+    """Tell whether a read told nothing new but times, values and evidence.
+
+    A crash may lose it: the next process would read this source again, and find the same.
+    """
+    return (
+        before.last_run > 0
+        and _told(before) == _told(after)
+        and {name: (lamp.verdict, lamp.read_as) for name, lamp in before.lamps.items()}
+        == {name: (lamp.verdict, lamp.read_as) for name, lamp in after.lamps.items()}
+    )
+
+
+def _told(state: SourceState) -> tuple[object, ...]:
+    return (state.reason, state.step, state.logs, state.hardware, state.locate, state.power)
+
+
 def _one_lamp(before: KnownLamp | None, lamp: LampReading, read_as: Verdict, at: int) -> KnownLamp:
     was = before.verdict if before else Verdict.UNKNOWN
     read_before = before.read_as if before else Verdict.UNKNOWN

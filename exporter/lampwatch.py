@@ -16,7 +16,7 @@ from exporter.clock import SECOND, Clock
 from exporter.due import Due, DueQueue
 from exporter.exposition import Exposition
 from exporter.inventory import LampSourceEntry, Server, Settings, SourceKey
-from exporter.lamps import LampRead, SourceState, decide, next_read, server_verdict
+from exporter.lamps import LampRead, SourceState, decide, is_routine, next_read, server_verdict
 from exporter.ledger import Ledger, Record, forget_source, source_event, source_row
 from exporter.rendering import server_lamp_lines, source_lines
 from exporter.secrets import Secrets
@@ -54,7 +54,7 @@ def reader_of(source: LampSourceEntry) -> LampSource | None:
 
 
 async def read_once(
-    source: LampSourceEntry, reader: LampSource | None, secrets: Secrets, seconds: float
+    source: LampSourceEntry, reader: LampSource | None, secrets: Secrets, seconds: float, *, transcript: bool = True
 ) -> HardwareReading | CheckFailure:
     """Read a lamp source now, for at most so many seconds. Never raises but when cancelled."""
     loop = asyncio.get_running_loop()
@@ -65,7 +65,7 @@ async def read_once(
         deadline = loop.time() + seconds
         # the reader keeps the deadline itself; the second after it is for its defects
         async with asyncio.timeout_at(deadline + 1.0):
-            return await reader.read(LampTarget(credential), deadline)
+            return await reader.read(LampTarget(credential, transcript), deadline)
     except CheckFailure as failure:
         return failure
     except TimeoutError as error:
@@ -172,7 +172,7 @@ class LampWatch:
         """Publish what all sources of a server say together."""
         self._exposition.publish(("lamps", server), server_lamp_lines(server, self.states(server)))
 
-    async def read(self, entry: LampEntry) -> LampRead:
+    async def read(self, entry: LampEntry, *, transcript: bool = True) -> LampRead:
         """Read a source as soon as its controller, its rack and the fleet have a place free. Changes no state."""
         source, reader, server = entry.source, entry.reader, entry.server
         controller = reader.endpoint() if reader else ""
@@ -180,7 +180,7 @@ class LampWatch:
         async with self._controllers[controller], self._racks[server.site, server.rack], self._fleet:
             at = self._clock.now()
             begun = self._loop.time()
-            outcome = await read_once(source, reader, self.secrets, DEADLINE)
+            outcome = await read_once(source, reader, self.secrets, DEADLINE, transcript=transcript)
             return LampRead(at, outcome, self._loop.time() - begun)
 
     def poke(self) -> None:
@@ -232,7 +232,7 @@ class LampWatch:
     async def _run(self, entry: LampEntry) -> None:
         source, server = entry.source, entry.server
         try:
-            read = await self.read(entry)
+            read = await self.read(entry, transcript=False)
             entry.last_start = read.at.monotonic
             if not self._holds(entry) or entry.source is not source:
                 return
@@ -246,11 +246,13 @@ class LampWatch:
                 log.info("%s/%s: first read: %d lamps", *source.key, len(entry.state.lamps))
             for change in changes:
                 log.info("%s/%s: %s: %s -> %s", *source.key, change.subject, change.was, change.now)
-            records: list[Record] = [source_event(source.key, change) for change in changes]
-            records.append(source_row(source.key, entry.state))
-            if self.duties:
-                records += self.duties.lamps_read(server.name)
-            await self._ledger.save(records)
+            row = source_row(source.key, entry.state)
+            duties = self.duties.lamps_read(server.name) if self.duties else []
+            if is_routine(before, entry.state) and not duties:
+                self._ledger.keep(row)
+            else:
+                records: list[Record] = [source_event(source.key, change) for change in changes]
+                await self._ledger.save([*records, row, *duties])
             if not self._holds(entry):
                 if source.key not in self._entries:
                     await self._ledger.save([forget_source(source.key)])

@@ -1,9 +1,9 @@
 """The ledger: what must survive a restart, in one SQLite file that one process owns.
 
 All writing happens in one thread, in batches: whatever came in while the last transaction was running goes into the
-next. A batch that cannot be written (a full disk) is kept and tried again; the monitoring goes on, loudly. `save`
-returns when the rows are committed, or when that failed, so that what is published was committed first or was reported
-as not.
+next, and with it what may wait (`Ledger.keep`). A batch that cannot be written (a full disk) is kept and tried again;
+the monitoring goes on, loudly. `save` returns when the rows are committed, or when that failed, so that what is
+published was committed first or was reported as not.
 
 The storage path is owned through a lock file: a second process is refused and told who the owner is.
 """
@@ -40,6 +40,8 @@ MIGRATIONS: Mapping[int, Sequence[str]] = {1: ()}
 """By the version they start from: what brings a ledger to the next one. Tables that are missing are made anyway."""
 RETRY_AFTER = 5.0
 """Seconds until a batch that could not be written is tried again when nothing new comes in."""
+ROUTINE_WITHIN = 60.0
+"""Seconds until rows that a crash may lose are written, if nothing else is written before."""
 KEPT_EVENTS = 100_000
 """Events kept in memory while the disk is full; the oldest go first, and the loss is logged."""
 
@@ -267,6 +269,8 @@ class Ledger:
         self._lock = lock
         self._inbox: queue.SimpleQueue[_Order | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write_forever, name="ledger", daemon=True)
+        self._routine: dict[tuple[str, tuple[str, ...]], Row] = {}
+        self._routine_due: asyncio.TimerHandle | None = None
         self._unwritten_rows: dict[tuple[str, tuple[str, ...]], Row] = {}
         self._unwritten_events: list[Event] = []
         self._prepared = False
@@ -356,11 +360,32 @@ class Ledger:
         """Write records; return whether they are committed now. If not they are kept and tried again."""
         loop = asyncio.get_running_loop()
         done: asyncio.Future[bool] = loop.create_future()
-        self._inbox.put(_Order(tuple(records), loop, done))
+        self._inbox.put(_Order((*self._take_routine(), *records), loop, done))
         return await done
+
+    def keep(self, row: Row) -> None:
+        """Write a row with whatever is written next, at the latest in a minute: for what a crash may lose.
+
+        A commit waits for the disk and costs as much as the reading of a BMC.
+        """
+        self._routine[row.table.name, row.key] = row
+        if self._routine_due is None:
+            self._routine_due = asyncio.get_running_loop().call_later(ROUTINE_WITHIN, self._write_routine)
+
+    def _write_routine(self) -> None:
+        self._inbox.put(_Order(self._take_routine()))
+
+    def _take_routine(self) -> tuple[Row, ...]:
+        if self._routine_due is not None:
+            self._routine_due.cancel()
+            self._routine_due = None
+        rows = tuple(self._routine.values())
+        self._routine.clear()
+        return rows
 
     def close(self) -> None:
         """Write what is left, stop the thread and give the storage path free."""
+        self._inbox.put(_Order(tuple(self._routine.values())))
         self._inbox.put(None)
         self._thread.join()
         self._engine.dispose()
@@ -465,16 +490,17 @@ class Ledger:
 @dataclass(frozen=True, slots=True, eq=False)
 class _Order:
     records: tuple[Record, ...]
-    loop: asyncio.AbstractEventLoop
-    done: "asyncio.Future[bool]"
+    loop: asyncio.AbstractEventLoop | None = None
+    done: "asyncio.Future[bool] | None" = None
 
     def answer(self, written: bool) -> None:
         def settle() -> None:
-            if not self.done.done():
+            if self.done is not None and not self.done.done():
                 self.done.set_result(written)
 
-        with contextlib.suppress(RuntimeError):  # the loop is gone: nobody waits any more
-            self.loop.call_soon_threadsafe(settle)
+        if self.loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop is gone: nobody waits any more
+                self.loop.call_soon_threadsafe(settle)
 
 
 def _own(storage: Path, clock: Clock) -> IO[str]:

@@ -8,6 +8,7 @@ from exporter.lamps import (
     SourceState,
     abnormal_since,
     decide,
+    is_routine,
     next_read,
     server_verdict,
 )
@@ -176,3 +177,21 @@ def test_rejected_credentials_are_not_tried_again_soon() -> None:
 def test_a_shorter_recheck_interval_also_shortens_the_second_look() -> None:
     state = after(reading(drive(CRITICAL)))
     assert next_read(state, interval=MINUTE, recheck_interval=5 * SECOND) == 5 * SECOND
+
+
+def test_a_read_that_says_the_same_with_other_values_is_routine() -> None:
+    warm, warmer = (
+        HardwareReading(lamps=(LampReading(Lamp.FAN, "Fan 1", NORMAL, evidence),)) for evidence in ("2a", "2b")
+    )
+    assert is_routine(after(warm), after(warm, warmer))
+    assert is_routine(after(TimedOut("sensors")), after(TimedOut("sensors"), TimedOut("sensors")))
+
+
+def test_whatever_a_restart_has_to_know_is_not_routine() -> None:
+    sound, faulty = reading(drive(NORMAL)), reading(drive(CRITICAL))
+    assert not is_routine(SourceState(), after(sound))
+    assert not is_routine(after(sound), after(sound, faulty))
+    assert not is_routine(after(sound, faulty), after(sound, faulty, faulty))
+    assert not is_routine(after(sound), after(sound, reading(drive(NORMAL), drive(NORMAL, "Drive 2"))))
+    assert not is_routine(after(sound), after(sound, TimedOut("sensors")))
+    assert not is_routine(after(sound), after(sound, HardwareReading(lamps=sound.lamps, locate=True)))

@@ -1,5 +1,6 @@
 """The ledger keeps what a restart must find, is loud when it cannot write, and has one owner."""
 
+import asyncio
 import logging
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from exporter.ledger import (
     check_row,
     events,
     forget_check,
+    forget_source,
     incident_record,
     source_event,
     source_row,
@@ -154,6 +156,39 @@ async def test_what_waits_for_a_full_disk_is_written_when_there_is_room_though_n
     while not ledger.check_states():
         assert ledger._thread.is_alive()
     bad.dispose()
+
+
+async def test_what_may_wait_goes_with_whatever_is_written_next_and_only_its_newest_state(ledger: Ledger) -> None:
+    for last_run in (1, 2):
+        ledger.keep(source_row(("web01", "ipmi"), SourceState(last_run=last_run)))
+    assert ledger.source_states() == {}
+    assert await ledger.save([check_row(CHECK, DOWN)])
+    assert ledger.source_states() == {("web01", "ipmi"): SourceState(last_run=2)}
+
+
+async def test_what_may_wait_is_overtaken_by_what_may_not(ledger: Ledger) -> None:
+    ledger.keep(source_row(("web01", "ipmi"), SourceState(last_run=1)))
+    assert await ledger.save([forget_source(("web01", "ipmi"))])
+    assert ledger.source_states() == {}
+
+
+async def test_what_may_wait_is_written_in_time_though_nothing_else_is(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exporter.ledger.ROUTINE_WITHIN", 0.0)
+    ledger.keep(source_row(("web01", "ipmi"), SourceState(last_run=1)))
+    async with asyncio.timeout(10):
+        while not ledger.source_states():  # noqa: ASYNC110 - the condition is in a file
+            await asyncio.sleep(0)
+
+
+async def test_what_may_wait_is_written_at_the_end(ledger: Ledger, storage: Path) -> None:
+    ledger.keep(source_row(("web01", "ipmi"), SourceState(last_run=1)))
+    again = reopened(ledger, storage)
+    try:
+        assert again.source_states() == {("web01", "ipmi"): SourceState(last_run=1)}
+    finally:
+        again.close()
 
 
 def test_a_second_process_on_the_same_storage_path_is_refused_by_name(ledger: Ledger, storage: Path) -> None:

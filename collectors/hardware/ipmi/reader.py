@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import ipaddress
 import socket
+from dataclasses import replace
 
 from collectors.failures import CheckFailure, Misconfigured, NoAddress, TimedOut, Unauthorized, Unavailable
 from collectors.hardware.ipmi import identity, inventory, oem, repository, verdicts
@@ -77,12 +78,13 @@ class Ipmi:
         except TimeoutError as error:
             raise TimedOut("open session", "another read of this BMC took all the time") from error
         try:
-            return await self._read(target, deadline, transcript)
+            reading = await self._read(target, deadline, transcript)
         except CheckFailure as failure:
-            failure.transcript = tuple(transcript.lines)
+            failure.transcript = transcript.lines()
             raise
         finally:
             self._one_session.release()
+        return replace(reading, transcript=transcript.lines()) if target.transcript else reading
 
     async def _read(self, target: LampTarget, deadline: float, transcript: Transcript) -> HardwareReading:
         if target.credential is None:
@@ -161,7 +163,6 @@ class Ipmi:
             power=bool(chassis[0] & 1) if chassis else None,
             # What was refused this time is silent, not gone.
             complete=self._records.complete and b"" not in (device_data, chassis, log_info),
-            transcript=tuple(transcript.lines),
         )
 
     async def _refresh(self, session: Session, device: identity.Device, device_data: bytes) -> str:

@@ -1,26 +1,22 @@
 """One RMCP+ session with one BMC: IPMI v2.0 over UDP (IPMI v2.0 rev. 1.1, sections 13.6 to 13.32).
 
-python-ipmi packs, signs, encrypts and verifies the packets; the dialogue is ours (docs/decisions/0002-ipmi-session.md):
-one datagram endpoint, one request in flight, retries with growing waits inside the deadline. Whatever is not the answer
-we wait for (stray, repeated, wrongly signed, out of sequence, garbage) is dropped and counted, never believed.
+Packets and dialogue are ours (docs/decisions/0002-ipmi-session.md): one socket, one request in flight, retries with
+growing waits inside the deadline. Whatever is not the answer we wait for (stray, repeated, wrongly signed, out of
+sequence, garbage) is dropped and counted, never believed.
 """
 
 import asyncio
 import contextlib
 import hmac
 import os
+import socket
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-from cryptography.hazmat.primitives.ciphers import Cipher
-from cryptography.hazmat.primitives.ciphers.algorithms import AES
-from cryptography.hazmat.primitives.ciphers.modes import CBC
-from pyipmi.errors import AuthenticationError, DecodingError  # type: ignore[import-untyped]  # has no py.typed
-from pyipmi.interfaces import rmcpplus  # type: ignore[import-untyped]  # has no py.typed
 from pyipmi.msgs import constants  # type: ignore[import-untyped]  # has no py.typed
 
 from collectors.failures import (
@@ -32,6 +28,8 @@ from collectors.failures import (
     UnexpectedReply,
     translate,
 )
+from collectors.hardware.ipmi import packets
+from collectors.hardware.ipmi.packets import Keys, PacketError, Suite
 from collectors.secret import Credential
 
 WAITS = (1.0, 1.5, 2.5, 5.0)
@@ -40,20 +38,17 @@ WAITS = (1.0, 1.5, 2.5, 5.0)
 CLOSE_WAITS = (0.4, 0.6)
 """The same for Close Session, the only part that may outlive a cancellation."""
 
-CIPHER_SUITES = (17, 3)
-"""What we propose, best first: HMAC-SHA256 with AES-CBC-128, then HMAC-SHA1 with AES-CBC-128 (table 22-20)."""
+CIPHER_SUITES = tuple(packets.SUITES)
+"""What we propose, best first."""
 
 TRANSCRIPT_LINES = 2_000
-
-RMCP_HEADER = b"\x06\x00\xff\x07"
-"""Version 1.0, no acknowledgement asked for, class IPMI (section 13.1.3)."""
 
 BMC_ADDRESS = 0x20
 CONSOLE_ADDRESS = 0x81
 NAME_ONLY_LOOKUP = 0x10
 SEQUENCE_WINDOW = 32
-BLOCK = rmcpplus.AES_BLOCK_SIZE
-PAD = bytes(range(1, BLOCK))
+MAX_NAME, MAX_PASSWORD = 16, 20
+"""Bytes (sections 13.20 and 22.30)."""
 
 NETFN_APPLICATION = 0x06
 SEND_MESSAGE, TRACK_REQUEST = 0x34, 0x40
@@ -119,23 +114,32 @@ class SuiteRefused(Exception):  # noqa: N818 - the next cipher suite is tried
     """The BMC does not want this cipher suite."""
 
 
+Exchange = tuple[int, int, bytes, bytes]
+"""Network function, command, data, and the answer from its completion code on."""
+
+
 @dataclass(slots=True)
 class Transcript:
-    """What was asked and answered, one short line each, without secrets."""
+    """What was asked and answered, without secrets. Kept as it came, rendered when somebody asks."""
 
-    lines: list[str] = field(default_factory=list)
+    entries: list[str | Exchange] = field(default_factory=list)
 
-    def note(self, line: str) -> None:
-        """Keep one line, as long as there is room."""
-        if len(self.lines) < TRANSCRIPT_LINES:
-            self.lines.append(line)
+    def note(self, entry: str | Exchange) -> None:
+        """Keep one entry, as long as there is room."""
+        if len(self.entries) < TRANSCRIPT_LINES:
+            self.entries.append(entry)
+
+    def lines(self) -> tuple[str, ...]:
+        """Return one short line for each entry."""
+        return tuple(entry if isinstance(entry, str) else exchange_text(*entry) for entry in self.entries)
 
 
-Unwrapped = tuple[int, int, int, bytes]
-"""Payload type, session id, sequence number, payload."""
+def exchange_text(netfn: int, command: int, data: bytes, answer: bytes) -> str:
+    """Return a command and its answer as a line."""
+    return f"{netfn:02x}/{command:02x} {data.hex(' ')} -> {answer.hex(' ')}"
 
 
-class Session(asyncio.DatagramProtocol):
+class Session:
     """An authenticated, encrypted session; an asynchronous context manager that always closes it.
 
     ``step`` names what is being done and goes into every failure; the reader moves it on. ``dropped`` counts the
@@ -143,6 +147,7 @@ class Session(asyncio.DatagramProtocol):
     """
 
     def __init__(self, host: str, port: int, deadline: float, transcript: Transcript) -> None:
+        """``host`` is an IP address; ``deadline`` is event-loop time."""
         self.step = "open session"
         self.dropped = 0
         self.suite = 0
@@ -152,9 +157,12 @@ class Session(asyncio.DatagramProtocol):
         self._deadline = deadline
         self._transcript = transcript
         self._loop = asyncio.get_running_loop()
-        self._transport: asyncio.DatagramTransport | None = None
-        self._waiting: asyncio.Future[Any] | None = None
-        self._accept: Callable[[Unwrapped], Any] = lambda _: None
+        self._socket: socket.socket | None = None
+        self._waiting: asyncio.Future[bytes | None] | None = None
+        self._accept: Callable[[bytes], bytes | None] = lambda _: None
+        self._expires = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._rings_at = 0.0
         self._answered = False
         self._last_drop = ""
         self._keys: Keys | None = None
@@ -170,19 +178,24 @@ class Session(asyncio.DatagramProtocol):
     # --- opening and closing -----------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
+        # A plain socket: asyncio's datagram endpoint took half of the time of a request.
+        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
         try:
-            async with asyncio.timeout_at(self._deadline):
-                self._transport, _ = await self._loop.create_datagram_endpoint(
-                    lambda: self, remote_addr=(self._host, self._port)
-                )
-        except (OSError, UnicodeError) as error:  # UnicodeError: a name that is none
+            self._socket = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        except OSError as error:
             raise translate(error, self.step) from error
+        try:
+            self._socket.connect((self._host, self._port))
+        except OSError as error:
+            self._socket.close()
+            raise translate(error, self.step) from error
+        self._loop.add_reader(self._socket, self._readable)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        assert self._transport is not None
+        assert self._socket is not None
         try:
             if self._derived_keys is not None:
                 # Also when its last answer was not awaited: the BMC may hold an open session.
@@ -192,7 +205,10 @@ class Session(asyncio.DatagramProtocol):
                 # Half open: a RAKP message 3 that carries a status frees the slot (section 13.23).
                 self._send(self._rakp3(constants.MSC_INSUFFICIENT_RESOURCES))
         finally:
-            self._transport.close()
+            if self._timer is not None:
+                self._timer.cancel()
+            self._loop.remove_reader(self._socket)
+            self._socket.close()
 
     async def _close(self) -> None:
         # Close Session leaves before the first await, so that not even a second cancellation can keep it back.
@@ -208,10 +224,10 @@ class Session(asyncio.DatagramProtocol):
         """
         username = credential.username.encode()
         password = credential.password.reveal().encode()
-        if len(username) > rmcpplus.MAX_USER_NAME_LENGTH:
-            raise Misconfigured("log-in", f"IPMI user names have at most {rmcpplus.MAX_USER_NAME_LENGTH} bytes")
-        if len(password) > rmcpplus.MAX_PASSWORD_LENGTH:
-            raise Misconfigured("log-in", f"IPMI passwords have at most {rmcpplus.MAX_PASSWORD_LENGTH} bytes")
+        if len(username) > MAX_NAME:
+            raise Misconfigured("log-in", f"IPMI user names have at most {MAX_NAME} bytes")
+        if len(password) > MAX_PASSWORD:
+            raise Misconfigured("log-in", f"IPMI passwords have at most {MAX_PASSWORD} bytes")
         refusals: list[str] = []
         silence: CheckFailure | None = None
         waits = self._waits
@@ -219,7 +235,7 @@ class Session(asyncio.DatagramProtocol):
             # All proposals together wait as long as one: some BMCs answer a suite that they do not know with silence.
             share = len(waits) if number == suites[-1] else len(waits) // 2
             self.step = "open session"
-            suite = rmcpplus.CIPHER_SUITES[number]
+            suite = packets.SUITES[number]
             try:
                 await self._open(suite, privilege, waits[:share])
                 self.step = "log-in"
@@ -243,27 +259,25 @@ class Session(asyncio.DatagramProtocol):
         with contextlib.suppress(Rejected):
             await self.request(NETFN_APPLICATION, SET_SESSION_PRIVILEGE_LEVEL, bytes([privilege]))
 
-    async def _open(self, suite: Any, privilege: Privilege, waits: Sequence[float]) -> None:
+    async def _open(self, suite: Suite, privilege: Privilege, waits: Sequence[float]) -> None:
         """Open Session Request and Response (sections 13.17 and 13.18)."""
         self._console_id = int.from_bytes(os.urandom(4), "little") | 1
-        algorithms = (suite.authentication, suite.integrity, suite.confidentiality)
-        proposal = b"".join(struct.pack("<BxxBBxxx", kind, 8, number) for kind, number in enumerate(algorithms))
+        proposal = b"".join(struct.pack("<BxxBBxxx", kind, 8, number) for kind, number in enumerate(suite.algorithms))
         answer = await self._handshake(
-            rmcpplus.PAYLOAD_TYPE_OPEN_SESSION_REQUEST,
+            packets.OPEN_SESSION,
             struct.pack("<BxxI", privilege, self._console_id) + proposal,
             36,
             waits,
         )
-        if tuple(answer[at] & 0x3F for at in (16, 24, 32)) != algorithms:
+        if tuple(answer[at] & 0x3F for at in (16, 24, 32)) != suite.algorithms:
             raise SuiteRefused("the BMC chose other algorithms")
         (self._managed_id,) = struct.unpack_from("<I", answer, 8)
 
-    async def _authenticate(self, suite: Any, username: bytes, password: bytes, privilege: Privilege) -> None:
+    async def _authenticate(self, suite: Suite, username: bytes, password: bytes, privilege: Privilege) -> None:
         """RAKP messages 1 to 4 (sections 13.20 to 13.23) and the session's keys (sections 13.31 and 13.32)."""
-        digest, check_length = rmcpplus.AUTH_ALGORITHMS[suite.authentication]
 
         def sign(key: bytes, *parts: bytes) -> bytes:
-            return hmac.digest(key, b"".join(parts), digest)
+            return hmac.digest(key, b"".join(parts), suite.digest)
 
         console, managed = struct.pack("<I", self._console_id), struct.pack("<I", self._managed_id)
         nonce = os.urandom(16)
@@ -287,7 +301,7 @@ class Session(asyncio.DatagramProtocol):
         answer = b""
         try:
             answer = await self._handshake(
-                rmcpplus.PAYLOAD_TYPE_RAKP_1,
+                packets.RAKP_1,
                 struct.pack("<xxx4s16sBxxB", managed, nonce, asked, len(username)) + username,
                 40,
                 believed=proven,
@@ -303,11 +317,11 @@ class Session(asyncio.DatagramProtocol):
         integrity_key = sign(password, nonce, bmc_nonce, signed_role)
         self._derived_keys = Keys(suite, integrity_key)
         answer = await self._handshake(
-            rmcpplus.PAYLOAD_TYPE_RAKP_3,
+            packets.RAKP_3,
             struct.pack("<xxx4s", managed) + sign(password, bmc_nonce, console, signed_role),
             8,
         )
-        if not hmac.compare_digest(sign(integrity_key, nonce, managed, guid)[:check_length], answer[8:]):
+        if not hmac.compare_digest(sign(integrity_key, nonce, managed, guid)[: suite.code_length], answer[8:]):
             raise Unauthorized("log-in", "the session's keys differ: is a BMC key (K_G) set there?")
         self._keys = self._derived_keys
 
@@ -315,7 +329,7 @@ class Session(asyncio.DatagramProtocol):
         """Return a RAKP message 3 that ends the log-in."""
         self._tag = (self._tag + 1) & 0xFF
         message = struct.pack("<BBxxI", self._tag, status, self._managed_id)
-        return bytes(rmcpplus.pack_rmcpplus(rmcpplus.PAYLOAD_TYPE_RAKP_3, message))
+        return packets.plain(packets.RAKP_3, message)
 
     async def _handshake(
         self,
@@ -327,19 +341,19 @@ class Session(asyncio.DatagramProtocol):
     ) -> bytes:
         """Send a message of the log-in, of which the tag is still missing, and return its answer."""
         self._tag = tag = (self._tag + 1) & 0xFF
-        packet = bytes(rmcpplus.pack_rmcpplus(kind, bytes([tag]) + message))
+        packet = packets.plain(kind, bytes([tag]) + message)
         console = struct.pack("<I", self._console_id)
 
-        def accept(unwrapped: Unwrapped) -> bytes | None:
-            answer_kind, session, _, payload = unwrapped
+        def accept(data: bytes) -> bytes | None:
+            answer_kind, payload = packets.open_plain(data)
             # Answers to the log-in have the type of their request plus one; a refusal may be cut short.
-            if answer_kind != kind + 1 or session or len(payload) < 2 or payload[0] != tag:
+            if answer_kind != kind + 1 or len(payload) < 2 or payload[0] != tag:
                 return None
             if payload[1] != constants.MSC_OK:
                 return payload
             return payload if len(payload) >= length and payload[4:8] == console and believed(payload) else None
 
-        answer: bytes = await self._exchange(lambda: packet, accept, waits or self._waits)
+        answer = await self._exchange(lambda: packet, accept, waits or self._waits)
         status = answer[1]
         if status != constants.MSC_OK:
             text = f"{STATUS_TEXTS.get(status, 'status')} ({status:02x}h)"
@@ -377,50 +391,49 @@ class Session(asyncio.DatagramProtocol):
             if answer[0] not in BUSY:
                 break
             await asyncio.sleep(min(pause / 4, max(0.0, self._deadline - self._loop.time())))
-        self._transcript.note(f"{netfn:02x}/{command:02x} {data.hex(' ')} -> {answer.hex(' ')}")
+        self._transcript.note((netfn, command, data, answer))
         if answer[0]:
             raise Rejected(answer[0])
         return answer[1:]
 
-    async def _command(
+    def _command(
         self, netfn: int, command: int, data: bytes, lun: int, route: Route | None, waits: Sequence[float]
-    ) -> bytes:
+    ) -> Awaitable[bytes]:
         """Send one IPMI message (section 13.8) and return its completion code and data."""
         self._request_sequence = sequence = (self._request_sequence + 1) & 0x3F
         expected = (netfn + 1, sequence, command)
         forwarded = (NETFN_APPLICATION + 1, sequence, SEND_MESSAGE) if route else None
         if route is None:
-            message = ipmi_message(BMC_ADDRESS, netfn << 2 | lun, CONSOLE_ADDRESS, sequence, command, data)
+            message = packets.request(BMC_ADDRESS, netfn << 2 | lun, CONSOLE_ADDRESS, sequence, command, data)
         else:
             # The BMC tracks the request and puts its own address in place of ours (section 6.13.3).
-            inner = ipmi_message(route.address, netfn << 2 | lun, BMC_ADDRESS, sequence, command, data)
+            inner = packets.request(route.address, netfn << 2 | lun, BMC_ADDRESS, sequence, command, data)
             outer = bytes([TRACK_REQUEST | route.channel]) + inner
-            message = ipmi_message(BMC_ADDRESS, NETFN_APPLICATION << 2, CONSOLE_ADDRESS, sequence, SEND_MESSAGE, outer)
+            message = packets.request(
+                BMC_ADDRESS, NETFN_APPLICATION << 2, CONSOLE_ADDRESS, sequence, SEND_MESSAGE, outer
+            )
+        keys = self._keys
+        assert keys is not None, "not logged in"
 
         def pack() -> bytes:
             # Every transmission has its own session sequence number (section 6.12.12); 0 is for session-less packets.
             self._sequence = self._sequence % 0xFFFFFFFF + 1
-            return bytes(
-                rmcpplus.pack_rmcpplus(
-                    rmcpplus.PAYLOAD_TYPE_IPMI, message, self._managed_id, self._sequence, self._keys
-                )
-            )
+            return keys.seal(self._managed_id, self._sequence, message)
 
-        def accept(unwrapped: Unwrapped) -> bytes | None:
-            kind, session, number, payload = unwrapped
-            if kind != rmcpplus.PAYLOAD_TYPE_IPMI or session != self._console_id or not self._fresh(number):
+        def accept(packet: bytes) -> bytes | None:
+            session, number, payload = keys.open(packet)
+            if session != self._console_id or not self._fresh(number):
                 return None
             # The integrity code has vouched for the bytes; some BMCs get the inner checksums wrong.
-            found = (payload[1] >> 2, payload[4] >> 2, payload[5]) if len(payload) >= 8 else None
-            if found == forwarded and payload[6] == 0 and len(payload) >= 16:
+            found = (payload[1] >> 2, payload[4] >> 2, payload[5]) if len(payload) >= packets.SHORTEST_ANSWER else None
+            if found == forwarded and payload[6] == 0 and len(payload) >= 2 * packets.SHORTEST_ANSWER:
                 payload = payload[7:-1]  # the satellite's answer inside the BMC's; others send it on its own
                 found = (payload[1] >> 2, payload[4] >> 2, payload[5])
             if found == expected or (found == forwarded and payload[6]):
                 return payload[6:-1]
             return None
 
-        answer: bytes = await self._exchange(pack, accept, waits)
-        return answer
+        return self._exchange(pack, accept, waits)
 
     def _fresh(self, number: int) -> bool:
         """Tell whether a session sequence number is new: ahead, or not yet seen inside the window (section 6.12.13)."""
@@ -437,31 +450,50 @@ class Session(asyncio.DatagramProtocol):
     # --- packets -----------------------------------------------------------------------------------------------------
 
     async def _exchange(
-        self, pack: Callable[[], bytes], accept: Callable[[Unwrapped], Any], waits: Sequence[float]
-    ) -> Any:
-        """Send what ``pack`` gives until ``accept`` takes an answer."""
+        self, pack: Callable[[], bytes], accept: Callable[[bytes], bytes | None], waits: Sequence[float]
+    ) -> bytes:
+        """Send what ``pack`` gives until ``accept`` takes an answer, which it may call no packet (PacketError)."""
+        self._accept = accept
         for wait in waits:
-            if self._loop.time() >= self._deadline:
+            now = self._loop.time()
+            if now >= self._deadline:
                 break
+            self._waiting = waiting = self._loop.create_future()
             self._send(pack())
-            answer = await self._answer(accept, wait)
+            self._ring_at(min(now + wait, self._deadline))
+            try:
+                answer: bytes | None = await waiting
+            except OSError as error:
+                raise translate(error, self.step) from error
+            finally:
+                self._waiting = None
             if answer is not None:
                 self._answered = True
                 return answer
         raise self._silence()
 
-    async def _answer(self, accept: Callable[[Unwrapped], Any], wait: float) -> Any:
-        """Return what ``accept`` makes of an incoming packet, None when the time is over."""
-        self._accept = accept
-        self._waiting = waiting = self._loop.create_future()
-        expiry = self._loop.call_at(min(self._loop.time() + wait, self._deadline), resolve, waiting, None)
-        try:
-            return await waiting
-        except OSError as error:
-            raise translate(error, self.step) from error
-        finally:
-            expiry.cancel()
-            self._waiting = None
+    def _ring_at(self, moment: float) -> None:
+        """End the wait that begins now at a moment.
+
+        One timer serves all waits of a session: it is left running when an answer comes, and when it rings it looks
+        whether there is still something to wait for.
+        """
+        self._expires = moment
+        if self._timer is not None:
+            if self._rings_at <= moment:
+                return
+            self._timer.cancel()
+        self._rings_at = moment
+        self._timer = self._loop.call_at(moment, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        if self._waiting is None or self._waiting.done():
+            return
+        if self._rings_at < self._expires:
+            self._ring_at(self._expires)
+        else:
+            self._waiting.set_result(None)
 
     def _silence(self) -> CheckFailure:
         """Return the failure that no answer means."""
@@ -475,17 +507,33 @@ class Session(asyncio.DatagramProtocol):
         return TimedOut(self.step, f"the BMC does not answer{dropped}")
 
     def _send(self, packet: bytes) -> None:
-        assert self._transport is not None
-        self._transport.sendto(RMCP_HEADER + packet)
+        assert self._socket is not None
+        try:
+            self._socket.send(packet)
+        except BlockingIOError:
+            pass  # our own buffers are full: the packet is lost as on the wire, and sent again
+        except OSError as error:
+            self._end_wait(error)
 
-    def datagram_received(self, data: bytes, addr: object) -> None:
+    def _readable(self) -> None:
+        assert self._socket is not None
+        try:
+            data = self._socket.recv(packets.LARGEST_PACKET)
+        except BlockingIOError:
+            return
+        except OSError as error:  # an ICMP error
+            self._end_wait(error)
+        else:
+            self._take(data)
+
+    def _take(self, packet: bytes) -> None:
         """Take one packet: the awaited answer, or nothing."""
         if self._waiting is None or self._waiting.done():
             self._drop("nothing was asked")
             return
         try:
-            answer = self._accept(self._unwrap(data))
-        except (DecodingError, AuthenticationError) as error:
+            answer = self._accept(packet)
+        except PacketError as error:
             self._drop(str(error))
             return
         if answer is None:
@@ -493,73 +541,11 @@ class Session(asyncio.DatagramProtocol):
         else:
             self._waiting.set_result(answer)
 
-    def _unwrap(self, data: bytes) -> Unwrapped:
-        if len(data) < 4 or data[0] != RMCP_HEADER[0] or data[3] != RMCP_HEADER[3]:
-            raise DecodingError("not an IPMI packet")
-        unwrapped: Unwrapped = rmcpplus.unpack_rmcpplus(data[4:], self._keys)
-        return unwrapped
+    def _end_wait(self, error: OSError) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_exception(error)
 
     def _drop(self, why: str) -> None:
         self.dropped += 1
         self._last_drop = why
         self._transcript.note(f"{self.step}: dropped a packet: {why}")
-
-    def error_received(self, exc: Exception) -> None:
-        """Take an ICMP error, which ends the wait."""
-        if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_exception(exc)
-
-
-class Keys:
-    """The keys of one session, as python-ipmi's packing and unpacking wants them.
-
-    K1 and K2 come from constants of 20 bytes whatever the hash: section 13.32 writes them down for HMAC-SHA1, and
-    ipmitool, FreeIPMI and BMC firmware kept their length for SHA256. The cipher's key is prepared once, which halves
-    the cost of a packet.
-    """
-
-    authenticated = encrypted = True
-
-    def __init__(self, suite: Any, integrity_key: bytes) -> None:
-        digest = rmcpplus.AUTH_ALGORITHMS[suite.authentication][0]
-        self._k1, k2 = (hmac.digest(integrity_key, bytes([number]) * 20, digest) for number in (1, 2))
-        self._digest, self.auth_code_length = rmcpplus.INTEGRITY_ALGORITHMS[suite.integrity]
-        self._aes = AES(k2[:BLOCK])
-
-    def auth_code(self, data: bytes) -> bytes:
-        """Return the integrity code of a packet."""
-        return hmac.digest(self._k1, data, self._digest)[: self.auth_code_length]
-
-    def encrypt(self, data: bytes) -> bytes:
-        """Return initialisation vector and encrypted payload: pad 01h, 02h ... and its length (section 13.29)."""
-        pad = -(len(data) + 1) % BLOCK
-        vector = os.urandom(BLOCK)
-        return vector + Cipher(self._aes, CBC(vector)).encryptor().update(data + PAD[:pad] + bytes([pad]))
-
-    def decrypt(self, data: bytes) -> bytes:
-        """Return the payload. Raises DecodingError where it is none."""
-        if len(data) < 2 * BLOCK or len(data) % BLOCK:
-            raise DecodingError("an encrypted payload of an impossible length")
-        plain = Cipher(self._aes, CBC(data[:BLOCK])).decryptor().update(data[BLOCK:])
-        pad = plain[-1]
-        if pad >= BLOCK or plain[-1 - pad : -1] != PAD[:pad]:
-            raise DecodingError("a payload encrypted with another key")
-        return plain[: -1 - pad]
-
-
-def ipmi_message(to: int, netfn_lun: int, sender: int, sequence: int, command: int, data: bytes) -> bytes:
-    """Return a request (section 13.8, figure 13-4)."""
-    head = bytes([to, netfn_lun])
-    body = bytes([sender, sequence << 2, command]) + data
-    return head + checksum(head) + body + checksum(body)
-
-
-def checksum(data: bytes) -> bytes:
-    """Return the byte that makes the sum of ``data`` and itself zero (section 13.8)."""
-    return bytes([-sum(data) & 0xFF])
-
-
-def resolve(future: asyncio.Future[Any], result: object) -> None:
-    """Give a future its result unless it has one."""
-    if not future.done():
-        future.set_result(result)

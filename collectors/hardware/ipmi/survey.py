@@ -1,6 +1,6 @@
 """Reads every sensor once (IPMI v2.0 sections 35.14 and 35.5), through the BMC also those of satellite controllers."""
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 
 from collectors.hardware.ipmi import verdicts
 from collectors.hardware.ipmi.sdr import BMC, Conversion, Sensor
@@ -94,9 +94,9 @@ async def conversion_of(session: Session, sensor: Sensor, route: Route | None, d
     return sensor.conversion.with_factors(answer[1:]) if len(answer) >= FACTORS_LENGTH else None
 
 
-async def ask(session: Session, sensor: Sensor, route: Route | None, command: int, data: bytes = b"") -> bytes:
+def ask(session: Session, sensor: Sensor, route: Route | None, command: int, data: bytes = b"") -> Awaitable[bytes]:
     """Send a sensor command to the controller that owns the sensor."""
-    return await session.request(
+    return session.request(
         NETFN_SENSOR,
         command,
         bytes([sensor.number]) + data,

@@ -19,6 +19,8 @@ INSTALL = {
     "alertmanager": "install Prometheus Alertmanager >= 0.27 and put the binary on the PATH",
     "amtool": "install Prometheus Alertmanager >= 0.27 and put the binary on the PATH",
     "openssl": "apt install openssl",
+    "unbound": "apt install unbound",
+    "chronyd": "apt install chrony",
 }
 
 

@@ -21,6 +21,7 @@ server:
     use-syslog: no
     do-daemonize: no
     interface: 127.0.0.1@{port}
+{also}
     do-ip6: no
     do-not-query-localhost: no
     num-threads: 1
@@ -33,14 +34,15 @@ remote-control:
 
 
 class Unbound(ServerProcess):
-    """``server`` are lines of its server clause, ``rest`` other clauses."""
+    """``server`` are lines of its server clause, ``rest`` other clauses; ``also`` is another address, with port 53."""
 
-    def __init__(self, program: str, folder: Path, *server: str, rest: str = "") -> None:
+    def __init__(self, program: str, folder: Path, *server: str, rest: str = "", also: str = "") -> None:
         super().__init__(folder)
         self._program = program
         self._file = folder / "unbound.conf"
         lines = "\n".join(f"    {line}" for line in server)
-        text = CONFIGURATION.format(folder=folder, port=self.port, server=lines, rest=rest)
+        second = f"    interface: {also}@53" if also else ""
+        text = CONFIGURATION.format(folder=folder, port=self.port, also=second, server=lines, rest=rest)
         self._file.write_text(text, "utf-8")
 
     def command(self) -> Sequence[str]:

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from collectors.failures import Misconfigured, TimedOut, UnexpectedReply
 from collectors.services import icmp
 from collectors.services.icmp import IPV4, IPV6, IcmpOptions, Kind, answered, checksum_of, message
+from exporter.probe import Status
 from tests.peers.scripted import Attempt, Reply
 
 TOKEN = b"t" * 24
@@ -235,7 +236,7 @@ servers:
 
 
 def test_without_privileges_the_group_range_decides_and_a_router_tells_what_is_unreachable(
-    namespace: list[str], tmp_path: Path
+    peer: Callable[[str], str], namespace: list[str], tmp_path: Path
 ) -> None:
     file = tmp_path / "dserver.yml"
     file.write_text(CONFIGURATION, "utf-8")
@@ -252,4 +253,6 @@ def test_without_privileges_the_group_range_decides_and_a_router_tells_what_is_u
     for server in ("v4", "v6"):
         assert probe(server).startswith("0 ")
     assert "unreachable at echo" in probe("gone")
+    theirs = [*namespace, peer("check_ping"), "-H", "192.0.2.1", "-w", "9,50%", "-c", "9,90%", "-p", "1", "-t", "1"]
+    assert subprocess.run(theirs, capture_output=True, check=False).returncode == Status.CRITICAL
     assert "unreachable at step 2" in probe("gone", "udp")

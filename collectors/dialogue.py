@@ -11,10 +11,11 @@ import re
 import socket
 import ssl
 import time
-from collections.abc import Callable
-from typing import cast
+from collections.abc import Awaitable, Callable
+from typing import TypeVar, cast
 
 from collectors.failures import (
+    NETWORK_REASONS,
     CertificateFailure,
     CheckFailure,
     Misconfigured,
@@ -24,12 +25,15 @@ from collectors.failures import (
     Unavailable,
     UnexpectedReply,
     Unreachable,
+    Void,
     translate,
 )
 from collectors.registry import ServiceTarget
 from collectors.secret import Secret
 from collectors.tls import Flaw, TlsOptions, contexts, fingerprint, flaw_of
 from collectors.transcript import HIDDEN, Transcript
+
+T = TypeVar("T")
 
 BYTES = 1024 * 1024
 """Received on one connection, at most, where a check says nothing else."""
@@ -229,17 +233,43 @@ class Dialogue:
         """Open a connection to the target's address, with TLS from the first byte if ``tls`` is given.
 
         An earlier connection is closed. ``name`` is the server name where the options say none; ``limit`` is how many
-        bytes are received at most. A name's addresses are tried one after the other, each with its share of the time.
+        bytes are received at most.
         """
         self.close()
         self.step = "connect"
-        address = self.target.address
-        if _is_literal(address):
-            self._wire = await self._dial(address, port, limit)
-        else:
-            self._wire = await self._dial_any(await self._resolve(address), port, limit)
+        self._wire = await self.reach(lambda address: self._dial(address, port, limit))
         if tls is not None:
             await self.start_tls(tls, name)
+
+    async def reach(self, attempt: Callable[[str], Awaitable[T]]) -> T:
+        """Return what ``attempt`` makes of the target's IP address.
+
+        A name's addresses are tried one after the other, each with its share of the time that is left, until one
+        answers, rightly or wrongly.
+        """
+        if _is_literal(self.target.address):
+            return await attempt(self.target.address)
+        addresses = await self._resolve(self.target.address)
+        failure: CheckFailure | None = None
+        for number, address in enumerate(addresses):
+            share = (self._deadline - self._loop.time()) / (len(addresses) - number)
+            try:
+                async with asyncio.timeout(share):
+                    return await attempt(address)
+            except TimeoutError:
+                if self.late is not None:
+                    raise self.late from None
+                latest: CheckFailure = TimedOut(self.step, f"{address} did not answer")
+            except CheckFailure as error:
+                if error.reason not in NETWORK_REASONS and not isinstance(error, Void):
+                    raise
+                latest = error
+            self.transcript.note("*", f"{address}: {latest.detail}")
+            # no route says least: often it is only a family of addresses that this host does not have
+            if failure is None or isinstance(failure, Unreachable):
+                failure = latest
+        assert failure is not None
+        raise failure
 
     async def start_tls(self, options: TlsOptions, name: str = "") -> None:
         """Encrypt the connection from here on.
@@ -278,8 +308,11 @@ class Dialogue:
         """Send one line: the parts and CR LF. A Secret among them is shown nowhere."""
         self.write(*parts, "\r\n")
 
-    def write(self, *parts: str | bytes | Secret) -> None:
-        """Send the parts as they are. A Secret among them is shown nowhere."""
+    def write(self, *parts: str | bytes | Secret, note: bool = True) -> None:
+        """Send the parts as they are. A Secret among them is shown nowhere.
+
+        Without ``note`` the transcript is the caller's business.
+        """
         wire = self._connected()
         sent = b""
         shown = b""
@@ -292,7 +325,8 @@ class Dialogue:
                 piece = part.encode() if isinstance(part, str) else part
                 sent += piece
                 shown += piece
-        self.transcript.note(">", shown)
+        if note:
+            self.transcript.note(">", shown)
         wire.write(sent)
 
     async def line(self, limit: int = LINE, *, note: bool = True) -> str:
@@ -389,6 +423,21 @@ class Dialogue:
             await self._more(wire)
         return _take(wire.buffer, most)
 
+    def source_for(self, address: str) -> tuple[str, int] | None:
+        """Return what a socket to an IP address is to be bound to; None where routing chooses. Raises Misconfigured."""
+        source = self.target.source_address
+        if source and (":" in source) != (":" in address):
+            detail = f"source_address {source} and the server's address {address} are of different families"
+            raise Misconfigured(self.step, detail)
+        return (source, 0) if source else None
+
+    def unreached(self, error: OSError) -> CheckFailure:
+        """Return the failure for an address that no socket of ours could be opened to."""
+        if self.target.source_address and error.errno == errno.EADDRNOTAVAIL:
+            detail = f"source_address {self.target.source_address} is not an address of this host"
+            return Misconfigured(self.step, detail)
+        return translate(error, self.step)
+
     def local_address(self) -> str:
         """Return the IP address that we talk from."""
         return self._connected().local_address()
@@ -429,36 +478,13 @@ class Dialogue:
 
     async def _dial(self, address: str, port: int, limit: int) -> _Wire:
         wire = _Wire(limit)
-        source = self.target.source_address
-        if source and (":" in source) != (":" in address):
-            detail = f"source_address {source} and the server's address {address} are of different families"
-            raise Misconfigured(self.step, detail)
+        local = self.source_for(address)
         try:
-            await self._loop.create_connection(lambda: wire, address, port, local_addr=(source, 0) if source else None)
+            await self._loop.create_connection(lambda: wire, address, port, local_addr=local)
         except OSError as error:
-            if source and error.errno == errno.EADDRNOTAVAIL:
-                raise Misconfigured(self.step, f"source_address {source} is not an address of this host") from error
-            raise translate(error, self.step) from error
+            raise self.unreached(error) from error
         self.transcript.note("*", f"connected to {address} port {port}")
         return wire
-
-    async def _dial_any(self, addresses: list[str], port: int, limit: int) -> _Wire:
-        failure: CheckFailure | None = None
-        for number, address in enumerate(addresses):
-            share = (self._deadline - self._loop.time()) / (len(addresses) - number)
-            try:
-                async with asyncio.timeout(share):
-                    return await self._dial(address, port, limit)
-            except TimeoutError:
-                latest: CheckFailure = TimedOut(self.step, f"{address} did not answer")
-            except CheckFailure as error:
-                latest = error
-            self.transcript.note("*", f"{address} port {port}: {latest.detail}")
-            # no route says least: often it is only a family of addresses that this host does not have
-            if failure is None or isinstance(failure, Unreachable):
-                failure = latest
-        assert failure is not None
-        raise failure
 
     async def _resolve(self, name: str) -> list[str]:
         family = ADDRESS_FAMILIES[self.target.address_family]

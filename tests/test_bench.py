@@ -2,8 +2,11 @@
 
 import pytest
 
+import collectors.services  # noqa: F401 - registers the checks
+from collectors.registry import CHECKS
 from tests.bench import report
 from tests.bench.measure import PROJECT, Sample
+from tests.bench.protocols import PROTOCOLS, row_key
 from tests.bench.report import ROWS, Result
 
 
@@ -47,6 +50,13 @@ def test_a_figure_without_a_peer_is_judged_by_its_limit() -> None:
 )
 def test_every_goal_has_its_row(key: str, goal: float) -> None:
     assert ROWS[key].goal == goal
+
+
+def test_every_protocol_has_its_row_and_no_other() -> None:
+    assert PROTOCOLS.keys() == CHECKS.keys()
+    for name, protocol in PROTOCOLS.items():
+        for peer in protocol.peers:
+            assert ROWS[row_key(name, peer)].peer == peer
 
 
 def test_the_terminal_shows_aligned_columns_and_the_document_a_table() -> None:

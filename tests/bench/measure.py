@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -26,6 +27,12 @@ def cpu_seconds(pid: int) -> float:
     own = time.clock_gettime(~pid << 3 | 2)  # the process's clock: MAKE_PROCESS_CPUCLOCK(pid, CPUCLOCK_SCHED)
     fields = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()
     return own + (int(fields[13]) + int(fields[14])) * TICK
+
+
+def children_seconds() -> float:
+    """Return the CPU time of all children of this process that have ended, and of theirs."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def resident_bytes(pid: int) -> int:

@@ -6,18 +6,9 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.peers.monitoring_plugins import FOLDER
 from tests.peers.process import ServerProcess
 from tests.peers.reachable import accepts
-
-BLACKBOX = """\
-modules:
-  tcp: {{prober: tcp, timeout: 5s, tcp: {{preferred_ip_protocol: ip4}}}}
-  http: {{prober: http, timeout: 5s, http: {{preferred_ip_protocol: ip4}}}}
-  https:
-    prober: http
-    timeout: 5s
-    http: {{preferred_ip_protocol: ip4, tls_config: {{ca_file: {authority}}}}}
-"""
 
 IPMI = """\
 modules:
@@ -41,14 +32,14 @@ modules:
 
 
 def find(program: str) -> str | None:
-    """Return the path of a program, also of those that only root has on the PATH."""
-    return shutil.which(program) or shutil.which(program, path="/usr/sbin:/usr/local/sbin")
+    """Return the path of a program, also of those that only root has on the PATH, and of a plug-in."""
+    return shutil.which(program) or shutil.which(program, path=f"/usr/sbin:/usr/local/sbin:{FOLDER}")
 
 
 def version(program: str) -> str:
-    """Return the version that an exporter tells."""
+    """Return the version that an exporter or a plug-in tells."""
     said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
-    found = re.search(r"version (\d[\w.]*)", said.stdout + said.stderr)
+    found = re.search(r"(?:version|monitoring-plugins) (\d[\w.]*)", said.stdout + said.stderr)
     return found[1] if found else "of unknown version"
 
 

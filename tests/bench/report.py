@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench.measure import Sample
+from tests.bench.protocols import PROTOCOLS, row_key
 
 BEGIN, END = "<!-- make bench: begin -->\n", "<!-- make bench: end -->\n"
 OPEN = "–"
@@ -30,11 +31,13 @@ CHECK, READ = "ms CPU / check", "ms CPU / read"
 
 ROWS: Mapping[str, Spec] = {
     "tcp": Spec("TCP, paced", CHECK, BLACKBOX, goal=1 / 5),
-    "tcp-loop": Spec("TCP, closed loop", CHECK, BLACKBOX),
     "http": Spec("HTTP, paced", CHECK, BLACKBOX, goal=1 / 3),
-    "http-loop": Spec("HTTP, closed loop", CHECK, BLACKBOX),
     "https": Spec("HTTPS, new handshake, paced", CHECK, BLACKBOX, goal=1 / 2),
-    "https-loop": Spec("HTTPS, new handshake, closed loop", CHECK, BLACKBOX),
+    **{
+        row_key(name, peer): Spec(f"{name}, closed loop", CHECK, peer)
+        for name, protocol in PROTOCOLS.items()
+        for peer in protocol.peers or ("",)
+    },
     "bmc": Spec("BMC of 27 sensors, all that we read", READ, f"{IPMI}, FreeIPMI", goal=1 / 10),
     "bmc-sensors": Spec("BMC of 27 sensors, the peer reads sensors only", READ, f"{IPMI}, FreeIPMI"),
     "bmc-native": Spec("BMC of 27 sensors, all that we read", READ, f"{IPMI}, native"),

@@ -1,6 +1,8 @@
 """The measurements, row by row. Work is counted at the target, and what each side says of it must agree."""
 
 import itertools
+import json
+import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -10,9 +12,10 @@ from typing import Any
 
 from exporter.timetable import share
 from tests.bench import ours, peers
-from tests.bench.measure import Answer, Helper, Sample, cpu_seconds, resident_bytes
+from tests.bench.measure import Answer, Helper, Sample, children_seconds, cpu_seconds, resident_bytes
 from tests.bench.ours import CHECKS_PER_SERVER, Exporter
-from tests.bench.report import Result
+from tests.bench.protocols import PROTOCOLS, Protocol, row_key
+from tests.bench.report import BLACKBOX, Result
 from tests.peers.certificates import Authority
 from tests.peers.ipmi_sim import IpmiSim
 
@@ -21,10 +24,16 @@ RATE = 200.0
 READS = 4.0
 """Reads of the BMC a second."""
 CONCURRENCY = 10
+PACED = ("tcp", "http", "https")
+"""The protocols with a goal, measured at the rate of the schedule as well."""
+RUNS = 10
+"""Of a plug-in, one after the other, in each round."""
 PART = 0.94
 """Our checks have their slots in this part of our turn, so that the last one ends within it."""
 GUARD = 0.05
 """Seconds between two turns."""
+SETTLED = 0.02
+"""Seconds without another one counted after which all are."""
 WHOLE_FLEET = 10_000
 SERVED = 1_000
 FIRST_RUNS = 10.0
@@ -74,6 +83,7 @@ class Bench:
         with Helper("targets", str(certificate)) as self._targets, Helper("driver") as self._driver:
             self._ports = self._targets.ask()["ports"]
             self._services()
+            self._protocols()
             self._controllers()
             self._rendering()
             self._served()
@@ -83,28 +93,89 @@ class Bench:
         self.results["lag"] = Result(Sample((max(self._lags) * MILLI,)))
 
     def _services(self) -> None:
-        configuration = peers.BLACKBOX.format(authority=self._authority.file)
-        program = peers.find("blackbox_exporter")
         with ExitStack() as stack:
-            blackbox = stack.enter_context(self._peer(program, configuration)) if program else None
-            for protocol in ("tcp", "http", "https"):
-                place = f"127.0.0.1:{self._ports[protocol]}"
-                place = place if protocol == "tcp" else f"{protocol}://{place}/"
-                for measure, row in ((self._paced, protocol), (self._looped, f"{protocol}-loop")):
-                    contenders = []
-                    if blackbox:
-                        url = f"{blackbox.url}/probe?module={protocol}&target={place}"
-                        contenders.append(Contender(row, blackbox, url, "\nprobe_success 1\n"))
-                    mine = measure(protocol, contenders)
-                    self.results[row] = Result(mine, "blackbox_exporter is not installed")
-                    self.results |= {each.row: each.result(mine) for each in contenders}
+            blackbox = self._blackbox(stack)
+            for protocol in PACED:
+                contenders = [self._probed(blackbox, protocol, protocol)] if blackbox else []
+                mine = self._paced(protocol, contenders)
+                self.results[protocol] = Result(mine, "blackbox_exporter is not installed")
+                self.results |= {each.row: each.result(mine) for each in contenders}
+
+    def _protocols(self) -> None:
+        with ExitStack() as stack:
+            attempts = stack.enter_context(Helper("ours"))
+            blackbox = self._blackbox(stack)
+            for protocol in PROTOCOLS:
+                self._looped(protocol, attempts, blackbox)
+
+    def _looped(self, protocol: str, attempts: Helper, blackbox: peers.Peer | None) -> None:
+        entry, title = PROTOCOLS[protocol], f"{protocol}, closed loop"
+        plugin = self._plugin(entry) if entry.plugin else "none"
+        contenders = (
+            [self._probed(blackbox, protocol, row_key(protocol, BLACKBOX))] if blackbox and entry.module else []
+        )
+        how = {"concurrency": CONCURRENCY, "seconds": self._turn / 6}
+        question = {"protocol": protocol, "options": self._options(protocol), **how}
+        attempts.ask({**question, "seconds": 0.2})
+        self._warm_up(title, contenders, entry.target, concurrency=CONCURRENCY)
+        mine, theirs = [], []
+        for number in range(1, self._rounds + 1):
+            self._tell(f"{title}: round {number} of {self._rounds}")
+            mine.append(self._cost(attempts.pid, entry.target, lambda: int(attempts.ask(question)["passed"])))
+            self._drive(contenders, entry.target, **how)
+            if not isinstance(plugin, str):
+                theirs.append(self._plugin_cost(plugin, entry.target))
+        for peer in entry.peers:
+            self.results[row_key(protocol, peer)] = Result(Sample(tuple(mine)), f"{peer} is not installed")
+        self.results |= {each.row: each.result(Sample(tuple(mine))) for each in contenders}
+        if entry.plugin:
+            told = plugin if isinstance(plugin, str) else Sample(tuple(theirs))
+            self.results[row_key(protocol, entry.peers[0])] = Result(Sample(tuple(mine)), told)
+
+    def _blackbox(self, stack: ExitStack) -> peers.Peer | None:
+        modules = [f"  {name}: {entry.module}" for name, entry in PROTOCOLS.items() if entry.module]
+        configuration = self._filled("\n".join(("modules:", *modules, "")))
+        program = peers.find(BLACKBOX)
+        return stack.enter_context(self._peer(program, configuration)) if program else None
+
+    def _probed(self, blackbox: peers.Peer, protocol: str, row: str) -> Contender:
+        entry = PROTOCOLS[protocol]
+        place = self._filled(entry.place, entry)
+        return Contender(row, blackbox, f"{blackbox.url}/probe?module={protocol}&target={place}", "\nprobe_success 1\n")
+
+    def _plugin(self, entry: Protocol) -> list[str] | str:
+        """Return a plug-in's command line, or why it cannot be measured."""
+        program, *arguments = self._filled(entry.plugin, entry).split()
+        path = peers.find(program)
+        if path is None:
+            return f"{program} is not installed"
+        self.versions["monitoring-plugins"] = peers.version(path)
+        command = [path, *arguments]
+        told = subprocess.run(command, capture_output=True, text=True, check=False)
+        return f"does not pass ({told.stdout.strip() or told.stderr.strip()})" if told.returncode else command
+
+    def _plugin_cost(self, command: list[str], target: str) -> float:
+        """Return the CPU milliseconds of a run of a plug-in, with what it starts itself."""
+        counted, cpu = self._counted(target), children_seconds()
+        for _ in range(RUNS):
+            subprocess.run(command, capture_output=True, check=True)
+        spent = children_seconds() - cpu
+        if target and self._counted(target) - counted < RUNS:
+            raise RuntimeError(f"{command[0]} passes without asking the target")
+        return spent / RUNS * MILLI
+
+    def _filled(self, text: str, entry: Protocol | None = None) -> str:
+        port = str(self._ports.get(entry.target, "")) if entry else ""
+        return text.replace("{port}", port).replace("{authority}", str(self._authority.file))
 
     def _options(self, protocol: str) -> dict[str, Any]:
-        trust = {"ca_file": str(self._authority.file)} if protocol == "https" else {}
-        return {"port": self._ports[protocol], **trust}
+        entry = PROTOCOLS[protocol]
+        port = {"port": self._ports[entry.target]} if entry.target else {}
+        said = {name: self._filled(said) if isinstance(said, str) else said for name, said in entry.options.items()}
+        return {**port, **said}
 
     def _paced(self, protocol: str, contenders: Sequence[Contender]) -> Sample:
-        said = "".join(f", {key}: {value}" for key, value in self._options(protocol).items())
+        said = self._written(protocol)
         servers = {}
         for number in range(round(RATE * self._turn * PART / CHECKS_PER_SERVER)):
             name = f"s{number:03}"
@@ -117,19 +188,9 @@ class Bench:
             counter = f'dserver_exporter_checks_total{{protocol="{protocol}",result="success"}}'
             return self._in_turns(title, protocol, exporter, counter, contenders, RATE)
 
-    def _looped(self, protocol: str, contenders: Sequence[Contender]) -> Sample:
-        title = f"{protocol.upper()}, closed loop"
-        mine = []
-        how = {"concurrency": CONCURRENCY, "seconds": self._turn / 2}
-        question = {"protocol": protocol, "options": self._options(protocol), **how}
-        with Helper("ours") as attempts:
-            attempts.ask({**question, "seconds": 0.2})
-            self._warm_up(title, contenders, protocol, concurrency=CONCURRENCY)
-            for number in range(1, self._rounds + 1):
-                self._tell(f"{title}: round {number} of {self._rounds}")
-                mine.append(self._cost(attempts.pid, protocol, lambda: int(attempts.ask(question)["passed"])))
-                self._drive(contenders, protocol, **how)
-        return Sample(tuple(mine))
+    def _written(self, protocol: str) -> str:
+        """Return a protocol's options as they stand in the configuration, after others."""
+        return "".join(f", {name}: {json.dumps(said)}" for name, said in self._options(protocol).items())
 
     def _controllers(self) -> None:
         simulator, program = peers.find("ipmi_sim"), peers.find("ipmi_exporter")
@@ -271,7 +332,8 @@ class Bench:
         for contender in contenders:
             before = self._counted(target)
             passed = self._ask(contender, seconds=0.6, **how)["passed"]
-            contender.each = round((self._counted(target) - before) / passed) if passed else 0
+            counted = self._counted(target) - before if target else passed
+            contender.each = round(counted / passed) if passed else 0
 
     def _drive(self, contenders: Sequence[Contender], target: str, **how: float) -> None:
         """Measure each contender that gets through to the target."""
@@ -291,13 +353,18 @@ class Bench:
         counted, cpu = self._counted(target), cpu_seconds(pid)
         told = work()
         spent = cpu_seconds(pid) - cpu
-        done = (self._counted(target) - counted) / each
-        if abs(done - told) > 0.01 * told:
+        done = (self._counted(target) - counted) / each if target else told
+        if abs(done - told) > max(0.01 * told, CONCURRENCY):  # so many were under way at its ends
             raise RuntimeError(f"the target counts {done:.0f} of {target}, and {told} are told")
         return spent / done * MILLI
 
     def _counted(self, target: str) -> int:
-        return int(self._targets.ask()["counts"].get(target, 0))
+        """Return what a target has counted, once it has seen all that reached it: a connection waits to be accepted."""
+        counted = -1
+        while counted != (latest := int(self._targets.ask()["counts"].get(target, 0))):
+            counted = latest
+            time.sleep(SETTLED)
+        return counted
 
     # processes
 

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -14,7 +14,7 @@ from collectors.reading import ServiceReading
 from collectors.registry import CHECKS, ServiceTarget
 from collectors.secret import Credential
 from tests.peers.certificates import Authority
-from tests.peers.scripted import Attempt, Script, Serve
+from tests.peers.scripted import Attempt, Reply, Script, Serve, ServeUdp
 
 
 @pytest.fixture
@@ -46,6 +46,33 @@ async def serve() -> AsyncIterator[Serve]:
 
 
 @pytest.fixture
+async def serve_udp() -> AsyncIterator[ServeUdp]:
+    transports: list[asyncio.DatagramTransport] = []
+
+    class Server(asyncio.DatagramProtocol):
+        def __init__(self, reply: Reply) -> None:
+            self._reply = reply
+
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            self._transport = cast("asyncio.DatagramTransport", transport)
+            transports.append(self._transport)
+
+        def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+            for datagram in self._reply(data):
+                self._transport.sendto(datagram, addr)
+
+    async def start(reply: Reply) -> int:
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_datagram_endpoint(lambda: Server(reply), local_addr=("127.0.0.1", 0))
+        port: int = transport.get_extra_info("sockname")[1]
+        return port
+
+    yield start
+    for transport in transports:
+        transport.close()
+
+
+@pytest.fixture
 def run() -> Attempt:
     async def run_once(
         protocol: str,
@@ -58,7 +85,7 @@ def run() -> Attempt:
         **options: Any,
     ) -> ServiceReading:
         kind = CHECKS[protocol]
-        chosen = kind.options.model_validate({"port": port, **options})
+        chosen = kind.options.model_validate({**({"port": port} if port else {}), **options})
         deadline = asyncio.get_running_loop().time() + within
         return await attempt(kind, ServiceTarget(address, hostname, credential), chosen, deadline)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Protocol
 
 from collectors.reading import ServiceReading
@@ -17,8 +17,18 @@ class Serve(Protocol):
     async def __call__(self, script: Script, *, tls: ssl.SSLContext | None = None) -> int: ...
 
 
+Reply = Callable[[bytes], Iterable[bytes]]
+"""What a server of datagrams sends back for one that it receives."""
+
+
+class ServeUdp(Protocol):
+    """Starts a server of datagrams; returns its port."""
+
+    async def __call__(self, reply: Reply) -> int: ...
+
+
 class Attempt(Protocol):
-    """Runs one attempt of a check against a port of the loopback."""
+    """Runs one attempt of a check against a port of the loopback, 0 where the protocol has none."""
 
     async def __call__(
         self,

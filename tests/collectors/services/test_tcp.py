@@ -97,7 +97,7 @@ async def test_an_answer_without_end_is_cut(serve: Serve, run: Attempt, step: di
 async def test_an_answer_in_drops_is_not_looked_at_for_every_drop(
     serve: Serve, run: Attempt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from collectors.services import tcp
+    from collectors import steps
 
     async def drip(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
@@ -111,7 +111,7 @@ async def test_an_answer_in_drops_is_not_looked_at_for_every_drop(
         nonlocal looks
         looks += 1
 
-    monkeypatch.setattr(tcp, "search", search)
+    monkeypatch.setattr(steps, "search", search)
     await run("tcp", await serve(drip), steps=[{"expect_regex": "y+"}], within=0.3)
     assert looks < 25
 

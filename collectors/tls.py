@@ -50,6 +50,10 @@ def _file(value: object, info: ValidationInfo) -> object:
     return (info.context or {}).get("folder", Path()) / value
 
 
+CaFile = Annotated[Path | None, BeforeValidator(_file)]
+"""A file of authorities in PEM, relative to the configuration's folder."""
+
+
 def _version(value: object) -> object:
     return str(value) if isinstance(value, float) else value  # as YAML reads it without quotes
 
@@ -69,7 +73,7 @@ class TlsOptions(Options):
 
     server_name: Annotated[str, AfterValidator(_server_name)] = ""
     """The name sent as SNI and looked for in the certificate; else the URL's, the server's hostname or its address."""
-    ca_file: Annotated[Path | None, BeforeValidator(_file)] = None
+    ca_file: CaFile = None
     """The authorities trusted, in PEM, instead of the system's."""
     certificate: Judging = "verify"
     """``pin``: it must be the one of ``fingerprint_sha256``, whatever it says; ``ignore``: reported and not judged."""

@@ -31,9 +31,6 @@ SESSION_LIMIT = b"SessionLimitExceeded"
 CLOSE_WITHIN = 5.0
 """Seconds for ending a session after the read, also when that was cancelled."""
 
-_closing: set[asyncio.Task[None]] = set()
-"""What still says goodbye after its read was cancelled twice: the loop itself keeps no reference to it."""
-
 
 class Manners:
     """What a service taught us about its sessions, kept from read to read: it is not asked again for what it lacks."""
@@ -62,11 +59,16 @@ class Visit:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        # A task of its own: what cancelled the read must not cancel the goodbye.
+        # A task of its own: what cancels the read, once or again, does not cancel the goodbye.
         closing = asyncio.create_task(self._close())
-        _closing.add(closing)
-        closing.add_done_callback(_closing.discard)
-        await asyncio.shield(closing)
+        cancelled: asyncio.CancelledError | None = None
+        while not closing.done():
+            try:
+                await asyncio.shield(closing)
+            except asyncio.CancelledError as again:
+                cancelled = again
+        if cancelled is not None:
+            raise cancelled
 
     async def log_in(self, named: str) -> None:
         """Open a session where the service says (``named``) or where others have it; else go on with Basic.

@@ -16,6 +16,9 @@ LONGEST_EVIDENCE = 400
 MOST_ITEMS = 1024
 """Entries of one array that are looked at."""
 
+WORDS = frozenset({"State", "Health", "HealthRollup", "HealthRollUp"})
+"""What a Status is judged by."""
+
 WINDOW_BITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 """How zlib unpacks each content coding (RFC 9110 section 8.4.1)."""
 
@@ -134,7 +137,16 @@ def is_whole(value: Json) -> bool:
     return any(not key.startswith("@") for key in value)
 
 
+def _words(value: object) -> object:
+    """Leave out what else may stand in a Status, such as long Conditions."""
+    if isinstance(value, dict) and WORDS & value.keys():
+        return {key: item for key, item in value.items() if key in WORDS}
+    return value
+
+
 def evidence(path: str, data: Json, *keys: str) -> str:
-    """Return properties of a resource as they were sent, after its path."""
-    told = [f"{key}={_SURROGATE.sub('?', json.dumps(data[key], ensure_ascii=False))}" for key in keys if key in data]
+    """Return properties of a resource as they were sent, after its path; of a Status what is judged by."""
+    told = [
+        f"{key}={_SURROGATE.sub('?', json.dumps(_words(data[key]), ensure_ascii=False))}" for key in keys if key in data
+    ]
     return printable(f"{path} {', '.join(told) or 'without ' + keys[0]}", LONGEST_EVIDENCE)

@@ -11,7 +11,18 @@ from dataclasses import dataclass, field
 from collectors.failures import Unauthorized, Unavailable, UnexpectedReply, WrongContent
 from collectors.hardware.redfish import oem, resources
 from collectors.hardware.redfish.client import ROOT, Answer, Unreadable, local
-from collectors.hardware.redfish.documents import Json, Resource, is_whole, link, mapping, mappings, number, parsed
+from collectors.hardware.redfish.documents import (
+    LONGEST_EVIDENCE,
+    Json,
+    Resource,
+    is_whole,
+    link,
+    mapping,
+    mappings,
+    number,
+    parsed,
+    printable,
+)
 from collectors.hardware.redfish.parts import Part
 from collectors.hardware.redfish.session import BUSY, Visit
 from collectors.reading import Hardware, Lamp, Verdict
@@ -215,7 +226,7 @@ class Walk:
         repeats: bool,
     ) -> Resource | None:
         if repeats and self.spare < 2:
-            self._leave(f"{enclosure.path}/{key}", None, "not read")
+            self._leave(link(enclosure.data.get(key)), None, "not read")
             return None
         subsystem = await self._linked(enclosure, key, lamp)
         if subsystem is not None:
@@ -276,7 +287,8 @@ class Walk:
             self.found.parts += (*parts, *oem.parts(resource))
 
     def _leave(self, path: str, lamp: Lamp | None, why: str) -> None:
-        self.found.left[path] = (lamp, f"{why}: the {BUDGET} requests of a read are used up")
+        if path:
+            self.found.left[path] = (lamp, f"{why}: the {BUDGET} requests of a read are used up")
 
     def _miss(self, path: str, lamp: Lamp, why: str) -> None:
         self.found.failures[path] = (lamp, why)
@@ -340,12 +352,14 @@ class Walk:
             if page is None:
                 break
             pages.add(page.path)
-            members = mappings(page.data.get("Members"))[: MOST_MEMBERS - len(found)]
+            members = mappings(page.data.get("Members"))
             single = sum(not is_whole(member) for member in members)
             if repeats and single > max(self.spare, 0):
                 self._leave(page.path, None, f"{single} members not read")
                 break
             for position, member in enumerate(members):
+                if len(found) >= MOST_MEMBERS:
+                    break
                 if partly and not is_whole(member) and self.spare < 1:
                     quiet = lamp is Lamp.EVENT_LOG
                     self._leave(page.path, None if quiet else lamp, f"{len(members) - position} members not read")
@@ -354,7 +368,7 @@ class Walk:
                 if resource is not None:
                     found[resource.path] = resource
             value, target = {}, str(page.data.get("Members@odata.nextLink") or "")
-            if target and (len(pages) >= MOST_PAGES or len(found) >= MOST_MEMBERS or target in pages):
+            if len(found) >= MOST_MEMBERS or (target and (len(pages) >= MOST_PAGES or target in pages)):
                 self._miss(page.path, lamp, "the collection has no end")
                 break
         return list(found.values())
@@ -418,7 +432,7 @@ def unread(found: Findings, remembered: Mapping[str, tuple[Lamp, str]]) -> Itera
     """Give UNKNOWN lamps for what was not read: those of its parts that were read before, else one for all of it."""
     read = {part.path for part in found.parts}
     for path, (lamp, why) in {**found.left, **found.failures}.items():
-        told = f"{path}: {why}"
+        told = printable(f"{path}: {why}", LONGEST_EVIDENCE)
         below = [known for known in remembered if known == path or known.startswith((f"{path}/", f"{path}#"))]
         for known in below:
             if known not in read:
@@ -426,4 +440,4 @@ def unread(found: Findings, remembered: Mapping[str, tuple[Lamp, str]]) -> Itera
                 yield Part(known, component, kind, Verdict.UNKNOWN, told)
         if lamp is not None and not below:
             title = "/".join(path.partition("?")[0].rstrip("/").split("/")[-2:])
-            yield Part(path, title, lamp, Verdict.UNKNOWN, told)
+            yield Part(path, printable(title) or lamp, lamp, Verdict.UNKNOWN, told)

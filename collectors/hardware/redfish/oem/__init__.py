@@ -7,9 +7,12 @@ what came with the standard resources is looked at: no request is made for it.
 from collections.abc import Callable, Iterator, Mapping
 
 from collectors.hardware.redfish.documents import Json, Resource, mapping
+from collectors.hardware.redfish.oem import dell, fujitsu, hpe, lenovo
 from collectors.hardware.redfish.parts import Part
 
-VENDORS: Mapping[str, Callable[[Resource, Json], Iterator[Part]]] = {}
+VENDORS: Mapping[str, Callable[[Resource, Json], Iterator[Part]]] = {
+    key: module.parts for module in (dell, fujitsu, hpe, lenovo) for key in module.KEYS
+}
 
 
 def parts(resource: Resource) -> Iterator[Part]:

@@ -5,6 +5,7 @@ followed. aiohttp's errors become CheckFailures here and nowhere else.
 """
 
 import asyncio
+import re
 import ssl
 from dataclasses import dataclass, field
 from urllib.parse import quote, unquote, urljoin, urlsplit
@@ -34,6 +35,8 @@ LONGEST_LINK = 1024
 
 ROOT = "/redfish/v1/"
 TREE = "/redfish/"
+PLAIN_LINK = re.compile(r"/redfish/(?!.*/\.\.)[A-Za-z0-9_./:,()$=&?~-]*")
+"""What nearly every link is: nothing in it has to be looked at twice."""
 HEADERS = {
     "Accept": "application/json",
     "Accept-Encoding": "identity",
@@ -69,6 +72,8 @@ def local(link: str, origin: URL) -> str:
     """Return a link's path and query on this service. Raises Unreadable for one that leads elsewhere."""
     if not link or len(link) > LONGEST_LINK:
         raise Unreadable("a link without a target" if not link else "a link that is too long")
+    if PLAIN_LINK.fullmatch(link):
+        return link
     try:
         parts = urlsplit(urljoin(str(origin), link))
         port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)

@@ -65,6 +65,8 @@ def _fingerprint(text: str) -> str:
     return digits
 
 
+Fingerprint = Annotated[str, AfterValidator(_fingerprint)]
+"""SHA-256 of a certificate, kept as 64 lower-case digits."""
 Judging = Literal["verify", "pin", "ignore"]
 
 
@@ -77,7 +79,7 @@ class TlsOptions(Options):
     """The authorities trusted, in PEM, instead of the system's."""
     certificate: Judging = "verify"
     """``pin``: it must be the one of ``fingerprint_sha256``, whatever it says; ``ignore``: reported and not judged."""
-    fingerprint_sha256: Annotated[str, AfterValidator(_fingerprint)] = ""
+    fingerprint_sha256: Fingerprint = ""
     certificate_warning_days: Annotated[int, Field(ge=0, le=3650)] = 14
     """A certificate that expires within so many days is worth a warning: the check passes all the same."""
     min_tls: Annotated[Literal["1.0", "1.2", "1.3"], BeforeValidator(_version)] = "1.2"

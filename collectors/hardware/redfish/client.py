@@ -13,6 +13,7 @@ from urllib.parse import quote, unquote, urljoin, urlsplit
 import aiohttp
 from yarl import URL
 
+from collectors import tls
 from collectors.failures import (
     CertificateFailure,
     CheckFailure,
@@ -35,7 +36,7 @@ LONGEST_LINK = 1024
 
 ROOT = "/redfish/v1/"
 TREE = "/redfish/"
-PLAIN_LINK = re.compile(r"/redfish/(?!.*/\.\.)[A-Za-z0-9_./:,()$=&?~-]*")
+PLAIN_LINK = re.compile(r"/redfish/(?!.*\.\.)[A-Za-z0-9_./:,()$=&?~-]*")
 """What nearly every link is: nothing in it has to be looked at twice."""
 HEADERS = {
     "Accept": "application/json",
@@ -187,11 +188,11 @@ def meaning(error: Exception, step: str) -> CheckFailure:
     # Most specific first: the connector's errors are OSErrors, and carry the one that caused them.
     match error:
         case aiohttp.ServerFingerprintMismatch():
-            return CertificateFailure("tls", f"its fingerprint is {error.got.hex(':')}, not the one configured")
-        case aiohttp.ClientConnectorCertificateError():
-            return translate(error.certificate_error, "tls")
+            return CertificateFailure(tls.Flaw.PIN, f"its fingerprint is {error.got.hex(':')}, not the one configured")
+        case aiohttp.ClientConnectorCertificateError(certificate_error=ssl.SSLCertVerificationError() as refusal):
+            return CertificateFailure(tls.flaw_of(refusal), refusal.verify_message)
         case aiohttp.ClientConnectorSSLError():
-            return translate(error.os_error, "tls")
+            return translate(error.os_error, tls.STEP)
         case aiohttp.ClientConnectorDNSError():
             return NoAddress("resolve", f"no address for {error.host}")
         case aiohttp.ClientConnectorError():

@@ -5,7 +5,6 @@ DSP0266 (protocol) and the DMTF's schemas; what is read in which order is in `wa
 """
 
 import asyncio
-import re
 import ssl
 from typing import Annotated, Self
 
@@ -21,13 +20,12 @@ from collectors.hardware.redfish.session import CLOSE_WITHIN, Manners, Visit
 from collectors.hardware.redfish.walk import Findings, Walk, unread
 from collectors.reading import HardwareReading, Lamp
 from collectors.registry import LampTarget, Options, source
-from collectors.tls import CaFile, TlsOptions
+from collectors.tls import CaFile, Fingerprint, TlsOptions
 from collectors.transcript import Transcript
 
 CLOSE_SHARE = 0.1
 """The part of the time that is kept for ending the session, at most CLOSE_WITHIN seconds."""
 
-FINGERPRINT = re.compile(r"[0-9A-Fa-f]{2}(?::?[0-9A-Fa-f]{2}){31}")
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -47,18 +45,12 @@ def _origin(text: str) -> str:
     return str(url.origin())
 
 
-def _fingerprint(text: str) -> str:
-    if text and not FINGERPRINT.fullmatch(text):
-        raise ValueError("must be a SHA-256 fingerprint: 64 hexadecimal digits, perhaps with colons")
-    return text.replace(":", "").lower()
-
-
 class RedfishOptions(Options):
     """Where the service is, and how its certificate is trusted."""
 
     url: Annotated[str, AfterValidator(_origin)]
     ca_file: CaFile = None
-    fingerprint_sha256: Annotated[str, AfterValidator(_fingerprint)] = ""
+    fingerprint_sha256: Fingerprint = ""
     """Of the certificate itself: nothing else about it is judged then."""
     verify: bool = True
 

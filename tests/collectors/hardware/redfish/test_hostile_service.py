@@ -364,13 +364,14 @@ async def test_a_certificate_is_verified_by_the_ca_file(read: Read, authority: A
         assert (await read(service, ca_file=authority.file)).power is True
         with pytest.raises(CertificateFailure) as failure:
             await read(service)
-    assert (failure.value.step, service.opened) == ("tls", 1)
+    assert (failure.value.step, service.opened) == ("chain", 1)
 
 
 async def test_a_certificate_for_another_name_is_not_accepted(read: Read, authority: Authority) -> None:
     async with RedfishService(SERVER, server_context(authority.issue("bmc.example"))) as service:
-        with pytest.raises(CertificateFailure):
+        with pytest.raises(CertificateFailure) as failure:
             await read(service, ca_file=authority.file)
+    assert failure.value.step == "name"
     assert service.asked == []
 
 
@@ -381,6 +382,7 @@ async def test_a_pinned_certificate_is_accepted_and_any_other_is_not(read: Read,
         asked = len(service.asked)
         with pytest.raises(CertificateFailure) as failure:
             await read(service, fingerprint_sha256="00" * 32)
+    assert failure.value.step == "pin"
     assert pin in failure.value.detail
     assert len(service.asked) == asked
 
@@ -407,7 +409,7 @@ async def test_a_service_without_tls_is_tls_and_a_missing_ca_file_misconfigured(
         ({"url": "https://192.0.2.110:0"}, "must be the URL of a management controller"),
         ({"url": "https://192.0.2.110/redfish/v1/Systems"}, "must end after the host and port"),
         ({"url": "https://a:b@192.0.2.110"}, "has a user name or password in the URL"),
-        ({"url": "https://b", "fingerprint_sha256": "aa:bb"}, "must be a SHA-256 fingerprint"),
+        ({"url": "https://b", "fingerprint_sha256": "aa:bb"}, "must be 64 hexadecimal digits"),
         ({"url": "https://b", "fingerprint_sha256": "aa" * 32, "verify": False}, "takes only one of"),
     ],
 )

@@ -50,6 +50,10 @@ def _file(value: object, info: ValidationInfo) -> object:
     return (info.context or {}).get("folder", Path()) / value
 
 
+CaFile = Annotated[Path | None, BeforeValidator(_file)]
+"""A file of authorities in PEM, relative to the configuration's folder."""
+
+
 def _version(value: object) -> object:
     return str(value) if isinstance(value, float) else value  # as YAML reads it without quotes
 
@@ -61,6 +65,8 @@ def _fingerprint(text: str) -> str:
     return digits
 
 
+Fingerprint = Annotated[str, AfterValidator(_fingerprint)]
+"""SHA-256 of a certificate, kept as 64 lower-case digits."""
 Judging = Literal["verify", "pin", "ignore"]
 
 
@@ -69,11 +75,11 @@ class TlsOptions(Options):
 
     server_name: Annotated[str, AfterValidator(_server_name)] = ""
     """The name sent as SNI and looked for in the certificate; else the URL's, the server's hostname or its address."""
-    ca_file: Annotated[Path | None, BeforeValidator(_file)] = None
+    ca_file: CaFile = None
     """The authorities trusted, in PEM, instead of the system's."""
     certificate: Judging = "verify"
     """``pin``: it must be the one of ``fingerprint_sha256``, whatever it says; ``ignore``: reported and not judged."""
-    fingerprint_sha256: Annotated[str, AfterValidator(_fingerprint)] = ""
+    fingerprint_sha256: Fingerprint = ""
     certificate_warning_days: Annotated[int, Field(ge=0, le=3650)] = 14
     """A certificate that expires within so many days is worth a warning: the check passes all the same."""
     min_tls: Annotated[Literal["1.0", "1.2", "1.3"], BeforeValidator(_version)] = "1.2"

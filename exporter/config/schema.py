@@ -250,22 +250,7 @@ class SnmpLampOptions(Section):
     version: Annotated[Literal["1", "2c", "3"], BeforeValidator(str)] = "2c"
 
 
-class RedfishLampOptions(Section):
-    """A management controller that speaks Redfish."""
-
-    url: Url
-    ca_file: FilePath = None
-    fingerprint_sha256: Annotated[str, Field(pattern=r"^(?:[0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}$")] = ""
-    verify: bool = True
-
-    @model_validator(mode="after")
-    def _one_way_to_trust(self) -> "RedfishLampOptions":
-        if sum((bool(self.ca_file), bool(self.fingerprint_sha256), not self.verify)) > 1:
-            raise ValueError("takes only one of ca_file, fingerprint_sha256 and verify: false")
-        return self
-
-
-PLANNED_SOURCES: dict[str, type[Section]] = {"snmp": SnmpLampOptions, "redfish": RedfishLampOptions}
+PLANNED_SOURCES: dict[str, type[Section]] = {"snmp": SnmpLampOptions}
 """Sources that may be configured already, and are read by a later version."""
 
 MAIN: dict[str, type[Section]] = {

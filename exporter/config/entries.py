@@ -163,6 +163,8 @@ class Entries:
         if credential is None:
             return ()
         version = getattr(options, "version", "")
+        if version == "3" and not credential.values.get("username"):
+            return ((("credential",), "has no username: SNMPv3 logs in as a user"),)
         needed = REQUIRED_SECRET.get(section.source) or ("community" if version in {"1", "2c"} else "")
         if needed and needed not in credential.secrets:
             return ((("credential",), f"has no {needed}: add {needed}_file or {needed}_env to this credential"),)

@@ -187,15 +187,15 @@ credentials:
 def test_a_source_without_a_reader_is_kept_without_options(config_of: Load) -> None:
     config, problems = config_of(
         f"""{WEB01}    lamps:
-      - {{source: snmp, address: 192.0.2.110, version: 3, credential: v3}}
+      - {{source: redfish, url: "https://192.0.2.110", credential: web, verify: false}}
 credentials:
-  v3: {{username: monitor, auth_protocol: SHA-256, auth_password_file: auth}}
+  web: {{username: monitor, password_file: password}}
 """,
-        auth="x\n",
+        password="x\n",
     )
     (source,) = config.servers["web01"].lamps
-    assert (source.source, source.options, source.credential) == ("snmp", None, "v3")
-    assert "source snmp is not read by this version" in problems[0].message
+    assert (source.source, source.options, source.credential) == ("redfish", None, "web")
+    assert "source redfish is not read by this version" in problems[0].message
 
 
 def test_no_option_hides_behind_a_key_that_all_entries_have() -> None:

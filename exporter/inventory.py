@@ -83,8 +83,7 @@ class LampSourceEntry:
     server: str
     source: str
     kind: str
-    options: Options | None
-    """None where this version has no reader for the kind: the source then counts as one that cannot be read."""
+    options: Options
     credential: str = ""
 
     @property

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Protocol
 
-from collectors.failures import CheckFailure, Internal, Misconfigured, translate
+from collectors.failures import CheckFailure, Internal, translate
 from collectors.reading import HardwareReading, Verdict
 from collectors.registry import SOURCES, LampSource, LampTarget
 from exporter.clock import SECOND, Clock
@@ -47,19 +47,16 @@ class LampEntry(Due):
         self.running = False
 
 
-def reader_of(source: LampSourceEntry) -> LampSource | None:
-    """Return a reader for a source; None where this version has none for its kind."""
-    kind = SOURCES.get(source.kind)
-    return kind.build(source.options) if kind and source.options is not None else None
+def reader_of(source: LampSourceEntry) -> LampSource:
+    """Return a reader for a source."""
+    return SOURCES[source.kind].build(source.options)
 
 
 async def read_once(
-    source: LampSourceEntry, reader: LampSource | None, secrets: Secrets, seconds: float, *, transcript: bool = True
+    source: LampSourceEntry, reader: LampSource, secrets: Secrets, seconds: float, *, transcript: bool = True
 ) -> HardwareReading | CheckFailure:
     """Read a lamp source now, for at most so many seconds. Never raises but when cancelled."""
     loop = asyncio.get_running_loop()
-    if reader is None:
-        return Misconfigured("source", f"this version has no reader for {source.kind} sources")
     try:
         credential = secrets.get(source.credential) if source.credential else None
         deadline = loop.time() + seconds
@@ -175,7 +172,7 @@ class LampWatch:
     async def read(self, entry: LampEntry, *, transcript: bool = True) -> LampRead:
         """Read a source as soon as its controller, its rack and the fleet have a place free. Changes no state."""
         source, reader, server = entry.source, entry.reader, entry.server
-        controller = reader.endpoint() if reader else ""
+        controller = reader.endpoint()
         # the narrowest first: whoever waits for its own controller must not hold a place of the fleet's
         async with self._controllers[controller], self._racks[server.site, server.rack], self._fleet:
             at = self._clock.now()

@@ -93,7 +93,7 @@ async def _check(check: Check, secrets: Secrets, zone: ZoneInfo, say: Say) -> St
 
 async def _lamps(server: Server, source: LampSourceEntry, secrets: Secrets, say: Say) -> Status:
     reader = reader_of(source)
-    where = reader.endpoint() if reader else "no reader"
+    where = reader.endpoint()
     say(f"{server.name}/{source.source}: lamps by {source.kind} at {where}, for at most {DEADLINE:g} s")
     with patience(f"{server.name}/{source.source} under way"):
         outcome = await read_once(source, reader, secrets, DEADLINE)

@@ -1,5 +1,5 @@
 """Lamp sources: importing this package registers each under its configuration name."""
 
-from collectors.hardware import ipmi, redfish
+from collectors.hardware import ipmi, redfish, snmp
 
-__all__ = ["ipmi", "redfish"]
+__all__ = ["ipmi", "redfish", "snmp"]

@@ -12,7 +12,7 @@ import collectors.services  # noqa: F401 - both for what they register
 from collectors.registry import CHECKS, SOURCES, Options
 from exporter.config import durations
 from exporter.config.problems import Path, nearest
-from exporter.config.schema import PLANNED_SOURCES, Family, LampSection, ServiceSection
+from exporter.config.schema import Family, LampSection, ServiceSection
 from exporter.config.sentences import sentences
 from exporter.config.values import URL_PASSWORD, host
 from exporter.inventory import CredentialEntry, Timing
@@ -126,33 +126,28 @@ class Entries:
         mistakes = list(found)
         kind = _word(said, "source")
         options: Options | None = None
-        known: BaseModel | None = None
         if kind in SOURCES:
             options, found = self._shared(kind, SOURCES[kind].options, rest, folder, also=common)
-            mistakes += found
-            known = options
-        elif kind in PLANNED_SOURCES:
-            known, found = _validated(PLANNED_SOURCES[kind], rest, folder, also=common)
             mistakes += found
         elif kind == "visual":
             mistakes.append((("source",), "visual is entered by a person with `lamps confirm`: remove the entry"))
         elif kind:
-            remedy = nearest(kind, {*SOURCES, *PLANNED_SOURCES})
+            remedy = nearest(kind, SOURCES)
             mistakes.append((("source",), f"is not a source of lamps; {remedy}"))
         if section is None:
             return LampEntry(tuple(mistakes))
         mistakes += self._credential(section.credential)
-        if known is not None:
-            mistakes += self._usable(section, known)
+        if options is not None:
+            mistakes += self._usable(section, options)
         mistakes += _address(rest)
-        where = [str(value) for key in ("address", "url", "port") if (value := getattr(known, key, None))]
+        where = [str(value) for key in ("address", "url", "port") if (value := getattr(options, key, None))]
         return LampEntry(
             tuple(mistakes),
             section.source,
             section.credential,
             options,
             " ".join((section.source, *where)) if where else "",
-            tuple(files(known)) if known else (),
+            tuple(files(options)) if options else (),
         )
 
     def _credential(self, name: str) -> Mistakes:
@@ -165,6 +160,8 @@ class Entries:
         if credential is None:
             return ()
         version = getattr(options, "version", "")
+        if version == "3" and not credential.values.get("username"):
+            return ((("credential",), "has no username: SNMPv3 logs in as a user"),)
         needed = REQUIRED_SECRET.get(section.source) or ("community" if version in {"1", "2c"} else "")
         if needed and needed not in credential.secrets:
             return ((("credential",), f"has no {needed}: add {needed}_file or {needed}_env to this credential"),)

@@ -379,11 +379,8 @@ class _Loading:
             lamp = entries.lamp(raw, part.folder)
             for below, sentence in lamp.mistakes:
                 part.error((*here, *below), sentence)
-            if lamp.mistakes:
+            if lamp.mistakes or lamp.options is None:
                 continue
-            if lamp.options is None:
-                message = f"source {lamp.kind} is not read by this version: the source counts as unreadable"
-                part.warn(here, message)
             other = self._places.setdefault(("endpoint", lamp.endpoint), (part.file, here))
             if lamp.endpoint and other != (part.file, here):
                 part.warn(here, "names the same management controller as another entry: correct one", see=other)

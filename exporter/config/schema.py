@@ -6,9 +6,8 @@ docs/configuration.md.
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from collectors.registry import Port
 from exporter.clock import DAY, MINUTE, SECOND
 from exporter.config.values import (
     AddressOrNone,
@@ -241,17 +240,6 @@ class LampSection(Section):
     source: str
     credential: Name
 
-
-class SnmpLampOptions(Section):
-    """A management agent that is polled by SNMP."""
-
-    address: Host
-    port: Port = 161
-    version: Annotated[Literal["1", "2c", "3"], BeforeValidator(str)] = "2c"
-
-
-PLANNED_SOURCES: dict[str, type[Section]] = {"snmp": SnmpLampOptions}
-"""Sources that may be configured already, and are read by a later version."""
 
 MAIN: dict[str, type[Section]] = {
     "global": GlobalSection,

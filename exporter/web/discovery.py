@@ -56,9 +56,8 @@ def servers(config: Config) -> Iterator[str]:
 def bmcs(config: Config) -> Iterator[str]:
     """Give a target for each lamp source: where it is read."""
     return _array(
-        _group(reader.endpoint(), _meta(server=source.server, source=source.source, kind=source.kind))
+        _group(reader_of(source).endpoint(), _meta(server=source.server, source=source.source, kind=source.kind))
         for source in config.sources()
-        if (reader := reader_of(source))
     )
 
 

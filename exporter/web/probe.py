@@ -121,7 +121,7 @@ class Prober:
 
 
 def _lamps_told(entry: LampEntry, read: LampRead, state: SourceState) -> Iterator[str]:
-    where = entry.reader.endpoint() if entry.reader else "no address"
+    where = entry.reader.endpoint()
     yield f"{entry.source.server}/{entry.source.source}: lamps by {entry.source.kind} at {where}"
     for line in read.outcome.transcript:
         yield f"  {line}"

@@ -180,24 +180,7 @@ credentials:
     sources = config.servers["web01"].lamps
     assert [source.key for source in sources] == [("web01", "ipmi"), ("web01", "ipmi-2")]
     assert [source.kind for source in sources] == ["ipmi", "ipmi"]
-    assert [source.options.model_dump()["address"] for source in sources if source.options] == [
-        "192.0.2.110",
-        "192.0.2.111",
-    ]
-
-
-def test_a_source_without_a_reader_is_kept_without_options(config_of: Load) -> None:
-    config, problems = config_of(
-        f"""{WEB01}    lamps:
-      - {{source: snmp, address: 192.0.2.110, version: 3, credential: v3}}
-credentials:
-  v3: {{username: monitor, auth_protocol: SHA-256, auth_password_file: auth}}
-""",
-        auth="x\n",
-    )
-    (source,) = config.servers["web01"].lamps
-    assert (source.source, source.options, source.credential) == ("snmp", None, "v3")
-    assert "source snmp is not read by this version" in problems[0].message
+    assert [source.options.model_dump()["address"] for source in sources] == ["192.0.2.110", "192.0.2.111"]
 
 
 def test_no_option_hides_behind_a_key_that_all_entries_have() -> None:

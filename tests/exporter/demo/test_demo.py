@@ -87,7 +87,7 @@ def test_it_is_a_dozen_servers_of_four_customers_with_a_bmc_each(config: Config)
     assert len(config.servers) == 12
     assert len(config.customers) == 4
     assert all(len(server.lamps) == 1 for server in config.servers.values())
-    endpoints = {(server.lamps[0].options.address, server.lamps[0].options.port) for server in config.servers.values()}  # type: ignore[union-attr]  # the IPMI options
+    endpoints = {(server.lamps[0].options.address, server.lamps[0].options.port) for server in config.servers.values()}  # type: ignore[attr-defined]  # the IPMI options
     assert len(endpoints) == 12
     assert {check.protocol for check in config.checks()} == {"ssh", "http", "https"}
 

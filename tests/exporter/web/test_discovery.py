@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from collectors.hardware.ipmi import IpmiOptions
+from collectors.hardware.snmp.reader import SnmpOptions
 from collectors.registry import Options
 from collectors.services.http import HttpOptions, HttpsOptions
 from collectors.services.ssh import SshOptions
@@ -36,7 +37,7 @@ SERVER = Server(
     lamps=(
         LampSourceEntry("web01", "ipmi", "ipmi", IpmiOptions(address="192.0.2.110"), "secret-bmc"),
         LampSourceEntry("web01", "ipmi-2", "ipmi", IpmiOptions(address="2001:db8::110", port=6230), "secret-bmc"),
-        LampSourceEntry("web01", "snmp", "snmp", None, "secret-bmc"),
+        LampSourceEntry("web01", "snmp", "snmp", SnmpOptions(address="192.0.2.111"), "secret-bmc"),
     ),
     checks=(
         check("ssh", SshOptions(port=2222)),
@@ -78,6 +79,7 @@ async def test_servers_are_targets_with_what_the_inventory_says(start: Any, inve
 async def test_lamp_sources_are_targets_where_they_are_read(start: Any, inventory: Config) -> None:
     assert await found(await start(), "?role=bmc") == {
         "192.0.2.110:623": meta(server="web01", source="ipmi", kind="ipmi"),
+        "192.0.2.111:161": meta(server="web01", source="snmp", kind="snmp"),
         "[2001:db8::110]:6230": meta(server="web01", source="ipmi-2", kind="ipmi"),
     }
 

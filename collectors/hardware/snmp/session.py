@@ -1,0 +1,332 @@
+"""Asks one agent: single objects by GET, columns by GETBULK or GETNEXT (RFC 3416), over UDP, by gufo-snmp.
+
+gufo-snmp's client sockets are used rather than its ``SnmpSession``: that one shows an agent's error ("too big") as the
+end of a table, waits the same time for each answer, and sends nothing a second time. What a hostile agent can cost is
+bounded here: requests, rows, values, answers that are none, and time.
+"""
+
+import asyncio
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Final, Literal, Self, TypeVar, cast
+
+from gufo.snmp import SnmpAuthError, User
+from gufo.snmp._fast import GetIter, SnmpV1ClientSocket, SnmpV2cClientSocket, SnmpV3ClientSocket
+from gufo.snmp.utils import format_sock_addr
+
+from collectors.failures import CheckFailure, Refused, TimedOut, Unauthorized, UnexpectedReply, translate
+from collectors.hardware.snmp.keys import Account, Keys
+from collectors.hardware.snmp.mib import Value
+from collectors.secret import Secret
+
+Version = Literal["1", "2c", "3"]
+Socket = SnmpV1ClientSocket | SnmpV2cClientSocket | SnmpV3ClientSocket
+Page = list[tuple[str, Value] | None]
+T = TypeVar("T")
+
+WAITS: Final = (1.5, 3.0, 5.5)
+"""Seconds until a request is sent again; their sum is how long an agent may be silent."""
+HURRIED: Final = (2.0,)
+"""The same, once the agent did not answer for a table."""
+
+BATCH = 20
+"""Objects asked in one GET: their answer fits into the 484 bytes that every agent must take, or is split."""
+REPETITIONS, GENTLE, NO_BULK = 25, 6, 0
+"""Rows asked by one GETBULK, after it failed once, and after it failed twice: GETNEXT then."""
+MOST_REQUESTS = 1_500
+MOST_ROWS = 1_000
+"""Of one column."""
+MOST_VALUES = 60_000
+"""Of one read."""
+LONGEST_INDEX = 400
+MOST_GARBAGE = 50
+"""Datagrams that are no answer, for one request."""
+
+SYSTEM = "1.3.6.1.2.1.1.2.0"
+"""sysObjectID.0: every agent has it, so an answer without it is an error."""
+OS_ERROR = re.compile(r"\(os error (\d+)\)")
+TRANSCRIPT_LINES = 600
+LONGEST_ENGINE = 32
+
+
+@dataclass(slots=True)
+class Transcript:
+    """What was asked and answered, one short line each, without secrets."""
+
+    lines: list[str] = field(default_factory=list)
+
+    def note(self, line: str) -> None:
+        """Keep one line, as long as there is room."""
+        if len(self.lines) < TRANSCRIPT_LINES:
+            self.lines.append(line)
+
+
+class Exhausted(Exception):  # noqa: N818 - the read ends here and keeps what it has
+    """The agent made us ask for more than any server has."""
+
+
+class Silent(Exception):  # noqa: N818 - what it means depends on what was asked
+    """No answer to one request, however often it was sent. ``garbage``: something came that was none."""
+
+    def __init__(self, garbage: str) -> None:
+        super().__init__(garbage)
+        self.garbage = garbage
+
+
+@dataclass(slots=True)
+class Column:
+    """What one column held, by index. ``broken`` says why it may have more."""
+
+    cells: dict[str, Value] = field(default_factory=dict)
+    broken: str = ""
+
+
+class Session:
+    """A socket to one agent; an asynchronous context manager that always closes it.
+
+    ``step`` names what is being done and goes into every failure. ``repetitions`` are the rows asked by one GETBULK,
+    and are taken back where the agent cannot do it.
+    """
+
+    def __init__(
+        self, host: str, port: int, deadline: float, transcript: Transcript, repetitions: int = REPETITIONS
+    ) -> None:
+        self.step = "first answer"
+        self.transcript = transcript
+        self.repetitions = repetitions
+        self.requests = 0
+        self.values = 0
+        self.waits: Sequence[float] = WAITS
+        self._place = format_sock_addr(host, port)
+        self._deadline = deadline
+        self._loop = asyncio.get_running_loop()
+        self._socket: Socket | None = None
+        self._batch = BATCH
+        self._canary: tuple[str, ...] = (SYSTEM,)
+        self._shared: dict[str, Column] = {}
+        self._bulk_is_mute: bool | None = None
+        """Whether the last GETBULK got no answer at all (True), or only an unreadable one (False)."""
+
+    async def __aenter__(self) -> Self:
+        """Do nothing: a datagram socket is opened with its version."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the socket: gufo-snmp does so when nobody has it any more."""
+        self._socket = None
+
+    def use_community(self, version: Literal["1", "2c"], community: Secret) -> None:
+        """Speak v1 or v2c."""
+        build = SnmpV1ClientSocket if version == "1" else SnmpV2cClientSocket
+        self._socket = self._opened(lambda: build(self._place, community.reveal(), 0, 0, 0, 0))
+        if version == "1":
+            # One unknown object spoils the whole answer, and GETBULK does not exist (RFC 1157 section 4.1.2).
+            self.repetitions, self._batch, self._canary = NO_BULK, 1, ()
+
+    async def discover(self, account: Account) -> bytes:
+        """Return the agent's engine id (RFC 3414 section 4)."""
+        self.step = "first answer"
+        self._open_v3(b"", User.default())
+        await self._refresh()
+        engine = self._v3.get_engine_id()
+        if not 1 <= len(engine) <= LONGEST_ENGINE:
+            raise UnexpectedReply(self.step, f"an engine id of {len(engine)} bytes")
+        self.transcript.note(f"engine {engine.hex()}, user {account.name}")
+        return engine
+
+    async def log_in(self, keys: Keys, user: User) -> None:
+        """Speak v3 as ``user``, and learn the engine's boots and time. Raises Silent."""
+        self.step = "log-in"
+        self._open_v3(keys.engine, user)
+        await self._refresh()
+
+    def _open_v3(self, engine: bytes, user: User) -> None:
+        key = (user.get_auth_alg(), user.get_auth_key(), user.get_priv_alg(), user.get_priv_key())
+        self._socket = self._opened(lambda: SnmpV3ClientSocket(self._place, engine, user.name, *key, 0, 0, 0, 0))
+
+    async def _refresh(self) -> None:
+        v3 = self._v3
+        await self._ask(v3.send_refresh, v3.recv_refresh)
+
+    @property
+    def _v3(self) -> SnmpV3ClientSocket:
+        assert isinstance(self._socket, SnmpV3ClientSocket)
+        return self._socket
+
+    def _opened(self, build: Callable[[], Socket]) -> Socket:
+        try:
+            return build()
+        except (OSError, ValueError) as error:
+            raise self._meaning(error) from error
+
+    async def get(self, oids: Iterable[str]) -> dict[str, Value]:
+        """Return the single objects that the agent has. What was not asked for is not believed. Raises Silent."""
+        wanted = list(oids)
+        pending = [wanted[at : at + self._batch] for at in range(0, len(wanted), self._batch)][::-1]
+        found: dict[str, Value] = {}
+        while pending:
+            batch = pending.pop()
+            answer = await self._get([*batch, *self._canary])
+            said = {oid: value for oid, value in answer.items() if oid in batch}
+            self.transcript.note(f"get {batch[0]} and {len(batch) - 1} more: {len(said)} answered")
+            if not answer and len(batch) > 1:
+                # An error, such as "too big", spoils the whole answer, and gufo-snmp does not show it.
+                middle = len(batch) // 2
+                pending += [batch[middle:], batch[:middle]]
+            found |= said
+        return found
+
+    async def alive(self) -> bool:
+        """Tell whether the agent still answers."""
+        try:
+            await self._get([SYSTEM])
+        except Silent:
+            return False
+        return True
+
+    async def _get(self, oids: list[str]) -> dict[str, Value]:
+        assert self._socket is not None
+        ask, hear = self._socket.send_get_many, self._socket.recv_get_many
+        return await self._ask(lambda: ask(oids), hear)
+
+    async def has_any(self, subtree: str) -> bool:
+        """Tell whether the agent has an object below ``subtree``. Raises Silent."""
+        return bool(await self._next(GetIter(subtree, 1)))
+
+    async def column(self, oid: str, *, shared: bool = False) -> Column:
+        """Return all that is below ``oid``; one that several tables share is read once. Raises Silent."""
+        if oid in self._shared:
+            return self._shared[oid]
+        column = await self._walk(oid)
+        if shared:
+            self._shared[oid] = column
+        return column
+
+    async def _walk(self, oid: str) -> Column:
+        """Read a column. A row that comes again ends it: some agents never stop."""
+        column, where = Column(), len(oid) + 1
+        cells, place = column.cells, GetIter(oid, self.repetitions)
+        bulk, ended = self.repetitions > NO_BULK, False
+        while not ended and not column.broken:
+            page = await self._bulk(place) if bulk else await self._next(place)
+            if page is None:
+                bulk, page = False, await self._gentler(place, oid, first=not cells)
+            ended = not page
+            for entry in page:
+                if entry is None:
+                    ended = True
+                    break
+                index, value = entry[0][where:], entry[1]
+                if index in cells or not index or len(index) > LONGEST_INDEX:
+                    column.broken = f"the agent repeats itself at {entry[0][:LONGEST_INDEX]}"
+                    break
+                cells[index] = value
+            if len(cells) > MOST_ROWS:
+                column.broken = f"more than {MOST_ROWS} rows"
+        self.values += len(cells)
+        rows = f"walk {oid}: {len(cells)} rows"
+        self.transcript.note(f"{rows}; {column.broken}" if column.broken else rows)
+        if self.values > MOST_VALUES:
+            raise Exhausted(f"more than {MOST_VALUES} values")
+        return column
+
+    async def _bulk(self, place: GetIter) -> Page | None:
+        """Return the next rows of a column, its end as None among them; None where GETBULK tells nothing."""
+        assert self._socket is not None
+        ask, hear = self._socket.send_get_bulk, self._socket.recv_get_bulk
+        try:
+            return await self._ask(lambda: ask(place), lambda: hear(place), nothing=cast("Page", [])) or None
+        except Silent as silence:
+            self._bulk_is_mute = not silence.garbage
+            return None
+
+    async def _gentler(self, place: GetIter, oid: str, *, first: bool) -> Page:
+        """Return the next row after GETBULK told nothing: the MIB's end, "too big", or an agent that drops it."""
+        mute, self._bulk_is_mute = self._bulk_is_mute, None
+        page = await self._next(place)
+        if mute is None and not page:
+            return page
+        if not page and first and not await self.alive():
+            raise Silent("")
+        self.repetitions = GENTLE if self.repetitions > GENTLE and not mute else NO_BULK
+        how = {None: "fails", True: "is not answered", False: "is answered unreadably"}[mute]
+        self.transcript.note(f"GETBULK of {oid} {how}: {self.repetitions or 'no'} rows at a time from now on")
+        return page
+
+    async def _next(self, place: GetIter) -> Page:
+        assert self._socket is not None
+        ask, hear = self._socket.send_get_next, self._socket.recv_get_next
+        return await self._ask(lambda: ask(place), lambda: [hear(place)], nothing=cast("Page", []))
+
+    async def _ask(self, ask: Callable[[], None], hear: Callable[[], T], nothing: T | None = None) -> T:
+        """Send a request until it is answered. ``nothing`` stands for an answer without a value."""
+        garbage = ""
+        for wait in self.waits:
+            self.requests += 1
+            if self.requests > MOST_REQUESTS:
+                raise Exhausted(f"more than {MOST_REQUESTS} requests")
+            try:
+                ask()
+            except (OSError, ValueError) as error:
+                raise self._meaning(error) from error
+            until = min(self._loop.time() + wait, self._deadline)
+            for _ in range(MOST_GARBAGE):
+                if not await self._readable(until):
+                    break
+                try:
+                    return hear()
+                except BlockingIOError:
+                    continue
+                except StopAsyncIteration:
+                    if nothing is None:
+                        raise UnexpectedReply(self.step, "an answer without a value") from None
+                    return nothing
+                except SnmpAuthError as error:
+                    raise self._rejected() from error
+                except OSError as error:
+                    raise self._meaning(error) from error
+                except (KeyboardInterrupt, SystemExit):
+                    raise
+                except BaseException as error:  # noqa: BLE001 - gufo-snmp's decoder panics on some hostile bytes
+                    garbage = str(error)[:80] or type(error).__name__
+            if self._loop.time() >= self._deadline:
+                raise TimedOut(self.step, "the time for this read is over")
+            if garbage:
+                break
+        raise Silent(garbage)
+
+    async def _readable(self, until: float) -> bool:
+        """Wait until there is a datagram; False when there is none in time."""
+        assert self._socket is not None
+        waiter: asyncio.Future[bool] = self._loop.create_future()
+        descriptor = self._socket.get_fd()
+
+        def settle(*, arrived: bool) -> None:
+            if not waiter.done():
+                waiter.set_result(arrived)
+
+        timer = self._loop.call_at(until, lambda: settle(arrived=False))
+        self._loop.add_reader(descriptor, lambda: settle(arrived=True))
+        try:
+            return await waiter
+        finally:
+            self._loop.remove_reader(descriptor)
+            timer.cancel()
+
+    def _rejected(self) -> CheckFailure:
+        if isinstance(self._socket, SnmpV3ClientSocket):
+            return Unauthorized(self.step, "the agent rejects the user, a password or a protocol")
+        return Unauthorized(self.step, "the agent says authorizationError: the community may not read this")
+
+    def _meaning(self, error: Exception) -> CheckFailure:
+        """Return the failure that an error of gufo-snmp's sockets means: it has the number only as text."""
+        if isinstance(error, TimeoutError):  # so it says that a port is closed
+            return Refused(self.step, "the SNMP port is closed")
+        if found := OS_ERROR.search(str(error)):
+            number = int(found[1])
+            return translate(OSError(number, str(error).partition(" (os error")[0]), self.step)
+        return translate(error, self.step)

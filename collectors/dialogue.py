@@ -6,6 +6,7 @@ deadline is `collectors.attempt`'s business.
 """
 
 import asyncio
+import contextlib
 import re
 import socket
 import ssl
@@ -163,6 +164,13 @@ class _Wire(asyncio.Protocol):
         self._decrypt()  # more may have come with the last flight
         return True
 
+    def farewell(self) -> None:
+        """Say that nothing more comes (close_notify, RFC 8446 §6.1): without it servers log a broken connection."""
+        if self.secure is not None and self.shaken and self.ended is None:
+            with contextlib.suppress(ssl.SSLError):  # it would wait for the server's
+                self.secure.unwrap()
+            self._flush()
+
     def end(self, why: Exception) -> None:
         """Drop the connection, now."""
         self.ended = self.ended or why
@@ -270,8 +278,11 @@ class Dialogue:
         """Send one line: the parts and CR LF. A Secret among them is shown nowhere."""
         self.write(*parts, "\r\n")
 
-    def write(self, *parts: str | bytes | Secret) -> None:
-        """Send the parts as they are. A Secret among them is shown nowhere."""
+    def write(self, *parts: str | bytes | Secret, shown_as: str = "") -> None:
+        """Send the parts as they are. A Secret among them is shown nowhere.
+
+        ``shown_as`` stands in the transcript instead of them: what a message of bytes says.
+        """
         wire = self._connected()
         sent = b""
         shown = b""
@@ -284,7 +295,7 @@ class Dialogue:
                 piece = part.encode() if isinstance(part, str) else part
                 sent += piece
                 shown += piece
-        self.transcript.note(">", shown)
+        self.transcript.note(">", shown_as or shown)
         wire.write(sent)
 
     async def line(self, limit: int = LINE, *, note: bool = True) -> str:
@@ -381,6 +392,10 @@ class Dialogue:
             await self._more(wire)
         return _take(wire.buffer, most)
 
+    def time_left(self) -> float:
+        """Return the seconds until the deadline: what a server can be told that we shall wait."""
+        return max(self._deadline - self._loop.time(), 0.0)
+
     def local_address(self) -> str:
         """Return the IP address that we talk from."""
         return self._connected().local_address()
@@ -398,6 +413,7 @@ class Dialogue:
     def close(self) -> None:
         """Close the connection, at once. What was sent has left."""
         if self._wire is not None:
+            self._wire.farewell()
             self._wire.end(EOFError())
             self._wire = None
 

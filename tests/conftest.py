@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import uvloop
@@ -18,8 +19,16 @@ INSTALL = {
     "promtool": "apt install prometheus (3.x; put the binary on the PATH)",
     "alertmanager": "install Prometheus Alertmanager >= 0.27 and put the binary on the PATH",
     "amtool": "install Prometheus Alertmanager >= 0.27 and put the binary on the PATH",
+    "postgres": "apt install postgresql",
+    "pgbouncer": "apt install pgbouncer",
+    "mariadbd": "apt install mariadb-server",
+    "redis-server": "apt install redis-server",
+    "slapd": "apt install slapd",
     "openssl": "apt install openssl",
 }
+
+ELSEWHERE = ("/usr/sbin", "/usr/local/sbin", *map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin"))))
+"""Where Debian has servers that are not on everybody's PATH."""
 
 
 @pytest.hookimpl
@@ -33,7 +42,7 @@ def peer() -> Callable[[str], str]:
     """Return the path of a real program, or skip by name; with REQUIRE_REAL_PEERS=1 a missing one is a failure."""
 
     def find(program: str) -> str:
-        path = shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+        path = shutil.which(program, path=":".join((os.environ.get("PATH", ""), *ELSEWHERE)))
         if path:
             return path
         message = f"{program} is not installed: {INSTALL[program]}"

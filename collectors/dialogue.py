@@ -6,6 +6,7 @@ deadline is `collectors.attempt`'s business.
 """
 
 import asyncio
+import contextlib
 import errno
 import re
 import socket
@@ -170,6 +171,13 @@ class _Wire(asyncio.Protocol):
         self._decrypt()  # more may have come with the last flight
         return True
 
+    def farewell(self) -> None:
+        """Say that nothing more comes (close_notify, RFC 8446 §6.1): without it servers log a broken connection."""
+        if self.secure is not None and self.shaken and self.ended is None:
+            with contextlib.suppress(ssl.SSLError):  # it would wait for the server's
+                self.secure.unwrap()
+            self._flush()
+
     def end(self, why: Exception) -> None:
         """Drop the connection, now."""
         self.ended = self.ended or why
@@ -308,10 +316,10 @@ class Dialogue:
         """Send one line: the parts and CR LF. A Secret among them is shown nowhere."""
         self.write(*parts, "\r\n")
 
-    def write(self, *parts: str | bytes | Secret, note: bool = True) -> None:
+    def write(self, *parts: str | bytes | Secret, shown_as: str | None = None) -> None:
         """Send the parts as they are. A Secret among them is shown nowhere.
 
-        Without ``note`` the transcript is the caller's business.
+        ``shown_as`` stands in the transcript instead of them: what a message of bytes says.
         """
         wire = self._connected()
         sent = b""
@@ -325,8 +333,7 @@ class Dialogue:
                 piece = part.encode() if isinstance(part, str) else part
                 sent += piece
                 shown += piece
-        if note:
-            self.transcript.note(">", shown)
+        self.transcript.note(">", shown if shown_as is None else shown_as)
         wire.write(sent)
 
     async def line(self, limit: int = LINE, *, note: bool = True) -> str:
@@ -438,6 +445,10 @@ class Dialogue:
             return Misconfigured(self.step, detail)
         return translate(error, self.step)
 
+    def time_left(self) -> float:
+        """Return the seconds until the deadline: what a server can be told that we shall wait."""
+        return max(self._deadline - self._loop.time(), 0.0)
+
     def local_address(self) -> str:
         """Return the IP address that we talk from."""
         return self._connected().local_address()
@@ -455,6 +466,7 @@ class Dialogue:
     def close(self) -> None:
         """Close the connection, at once. What was sent has left."""
         if self._wire is not None:
+            self._wire.farewell()
             self._wire.end(EOFError())
             self._wire = None
 

@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import uvloop
@@ -20,11 +21,19 @@ INSTALL = {
     "promtool": "apt install prometheus (3.x; put the binary on the PATH)",
     "alertmanager": "install Prometheus Alertmanager >= 0.27 and put the binary on the PATH",
     "amtool": "install Prometheus Alertmanager >= 0.27 and put the binary on the PATH",
+    "postgres": "apt install postgresql",
+    "pgbouncer": "apt install pgbouncer",
+    "mariadbd": "apt install mariadb-server",
+    "redis-server": "apt install redis-server",
+    "slapd": "apt install slapd",
     "openssl": "apt install openssl",
     "unbound": "apt install unbound",
     "chronyd": "apt install chrony",
     "check_": "apt install monitoring-plugins-basic monitoring-plugins-standard",
 }
+
+ELSEWHERE = ("/usr/sbin", "/usr/local/sbin", *map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin"))))
+"""Where Debian has servers that are not on everybody's PATH."""
 
 
 @pytest.hookimpl
@@ -38,7 +47,7 @@ def peer() -> Callable[[str], str]:
     """Return the path of a real program, or skip by name; with REQUIRE_REAL_PEERS=1 a missing one is a failure."""
 
     def find(program: str) -> str:
-        path = shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin:{FOLDER}")
+        path = shutil.which(program, path=":".join((os.environ.get("PATH", ""), *ELSEWHERE, str(FOLDER))))
         if path:
             return path
         family = "check_" if program.startswith("check_") else program

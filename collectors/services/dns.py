@@ -97,7 +97,8 @@ async def _ask(transport: Transport, talk: Dialogue, opts: DnsOptions) -> Messag
 
 async def _over_udp(talk: Dialogue, opts: DnsOptions, edns: bool) -> Message:
     talk.step = "udp query"
-    number, asked = _question(talk, opts, edns=edns)
+    number, asked, shown = _question(opts, edns=edns)
+    talk.transcript.note(">", shown)
 
     def take(data: bytes) -> bytes | None:
         if answers(data, number, opts.query, opts.type):
@@ -112,18 +113,18 @@ async def _over_udp(talk: Dialogue, opts: DnsOptions, edns: bool) -> Message:
 async def _over_tcp(talk: Dialogue, opts: DnsOptions, edns: bool) -> Message:
     await talk.connect(opts.port, limit=LENGTH + LONGEST)
     talk.step = "tcp query"
-    number, asked = _question(talk, opts, edns=edns)
-    talk.write(len(asked).to_bytes(LENGTH) + asked, note=False)
+    number, asked, shown = _question(opts, edns=edns)
+    talk.write(len(asked).to_bytes(LENGTH) + asked, shown_as=shown)
     data = await talk.exactly(int.from_bytes(await talk.exactly(LENGTH)))
     if not answers(data, number, opts.query, opts.type):
         raise talk.unexpected(ANSWER, data)
     return _parsed(talk, data)
 
 
-def _question(talk: Dialogue, opts: DnsOptions, *, edns: bool) -> tuple[int, bytes]:
+def _question(opts: DnsOptions, *, edns: bool) -> tuple[int, bytes, str]:
     number = secrets.randbits(16)
-    talk.transcript.note(">", f"{opts.query} {opts.type}{' +edns' if edns else ''} (number {number})")
-    return number, question(number, opts.query, opts.type, recursion=opts.recursion, edns=edns)
+    shown = f"{opts.query} {opts.type}{' +edns' if edns else ''} (number {number})"
+    return number, question(number, opts.query, opts.type, recursion=opts.recursion, edns=edns), shown
 
 
 def _parsed(talk: Dialogue, data: bytes) -> Message:

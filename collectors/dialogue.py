@@ -389,6 +389,11 @@ class Dialogue:
             await self._more(wire)
         return _take(wire.buffer, most)
 
+    @property
+    def encrypted(self) -> bool:
+        """Whether the connection speaks TLS by now."""
+        return self._wire is not None and self._wire.secure is not None
+
     def local_address(self) -> str:
         """Return the IP address that we talk from."""
         return self._connected().local_address()

@@ -430,6 +430,11 @@ class Dialogue:
             await self._more(wire)
         return _take(wire.buffer, most)
 
+    @property
+    def encrypted(self) -> bool:
+        """Whether the connection speaks TLS by now."""
+        return self._wire is not None and self._wire.secure is not None
+
     def source_for(self, address: str) -> tuple[str, int] | None:
         """Return what a socket to an IP address is to be bound to; None where routing chooses. Raises Misconfigured."""
         source = self.target.source_address

@@ -14,7 +14,7 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
 
-from collectors.failures import Misconfigured
+from collectors.failures import Misconfigured, WrongContent
 from collectors.registry import Options
 
 STEP = "tls"
@@ -96,13 +96,22 @@ def _switch(value: object) -> object:
     return {True: "required", False: "off"}[value] if isinstance(value, bool) else value  # YAML reads off as false
 
 
+StartTls = Annotated[Literal["auto", "required", "off"], BeforeValidator(_switch)]
+
+
 class StartTlsOptions(TlsOptions):
     """What can be said about TLS in protocols that begin in plain text."""
 
-    starttls: Annotated[Literal["auto", "required", "off"], BeforeValidator(_switch)] = "auto"
+    starttls: StartTls = "auto"
     """``auto``: used where the server offers it."""
     certificate: Judging = "ignore"
     """A client that takes plain text where there is no TLS gains nothing from refusing a certificate."""
+
+    def begin(self, *, offered: bool) -> bool:
+        """Tell whether to begin TLS. Raises WrongContent where it is required and the server does not offer it."""
+        if self.starttls == "required" and not offered:
+            raise WrongContent("starttls", "the server does not offer TLS on this port")
+        return offered and self.starttls != "off"
 
 
 def needs_name(options: TlsOptions) -> bool:

@@ -17,6 +17,8 @@ INSTALL = {
     "nginx": "apt install nginx-light",
     "sshd": "apt install openssh-server",
     "postfix": "apt install postfix (and run the tests as root: its master process has to be)",
+    "dovecot": "apt install dovecot-imapd dovecot-pop3d (and run the tests as root: it changes users)",
+    "vsftpd": "apt install vsftpd (and run the tests as root: it changes users)",
     "prometheus": "apt install prometheus (3.x; put the binary on the PATH)",
     "promtool": "apt install prometheus (3.x; put the binary on the PATH)",
     "alertmanager": "install Prometheus Alertmanager >= 0.27 and put the binary on the PATH",

@@ -1,9 +1,9 @@
-"""A real postfix that greets, offers STARTTLS and delivers nothing. Its master must be root.
+"""A real postfix that greets, offers STARTTLS, has a port with TLS only and delivers nothing. Its master must be root.
 
 ::
 
     with Postfix(peer("postfix"), certificate) as mail:
-        ...                     # mail.port
+        ...                     # mail.port, mail.tls_port
         mail.stop()             # SIGTERM: a killed master's children would go on serving the port
 """
 
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from tests.peers.process import ServerProcess
+from tests.peers.process import ServerProcess, free_port
 from tests.peers.reachable import accepts
 
 MAIN = """\
@@ -32,6 +32,7 @@ mydestination =
 alias_maps =
 alias_database =
 local_recipient_maps =
+in_flow_delay = 0
 maillog_file = /dev/stdout
 smtpd_tls_cert_file = {certificate}
 smtpd_tls_key_file = {certificate}
@@ -41,6 +42,7 @@ smtpd_tls_security_level = may
 
 MASTER = """\
 127.0.0.1:{port} inet n - n - {processes} smtpd
+127.0.0.1:{tls_port} inet n - n - {processes} smtpd -o smtpd_tls_wrappermode=yes
 anvil unix - - n - 1 anvil
 rewrite unix - - n - - trivial-rewrite
 cleanup unix n - n - 0 cleanup
@@ -57,13 +59,15 @@ class Postfix(ServerProcess):
         # its processes run as another user, who may not pass through the test's own folder
         super().__init__(Path(tempfile.mkdtemp(prefix="postfix-")))
         self.folder.chmod(0o755)
+        self.tls_port = free_port()
         own = self.folder / "certificate.pem"
         shutil.copy(certificate, own)
         (self.folder / "queue").mkdir()
         (self.folder / "data").mkdir()
         shutil.chown(self.folder / "data", "postfix")
         (self.folder / "main.cf").write_text(MAIN.format(folder=self.folder, certificate=own, extra=extra), "utf-8")
-        (self.folder / "master.cf").write_text(MASTER.format(port=self.port, processes=processes), "utf-8")
+        master = MASTER.format(port=self.port, tls_port=self.tls_port, processes=processes)
+        (self.folder / "master.cf").write_text(master, "utf-8")
         subprocess.run([program, "-c", str(self.folder), "check"], check=True, capture_output=True)
 
     def command(self) -> Sequence[str]:

@@ -1,11 +1,14 @@
 """A real server program on a free port of the loopback, in a folder of its own: started, killed, started again."""
 
+import contextlib
+import os
+import signal
 import socket
 import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -87,6 +90,18 @@ class ServerProcess:
                 self.kill()
             self._process = None
 
+    @contextlib.contextmanager
+    def suspended(self) -> Iterator[None]:
+        """Hold it and all its children where they are: connections are accepted by the kernel and nobody answers."""
+        family = _family(self.pid)
+        for pid in family:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in family:
+                os.kill(pid, signal.SIGCONT)
+
     def __enter__(self) -> Self:
         return self.start()
 
@@ -94,3 +109,16 @@ class ServerProcess:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def _family(pid: int) -> list[int]:
+    """Return a process and all that descend from it, the parents first: a held parent starts no more children."""
+    parents: dict[int, int] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            after_the_name = stat.read_text("utf-8").rpartition(")")[2].split()
+            parents[int(stat.parent.name)] = int(after_the_name[1])
+    family = [pid]
+    for member in family:
+        family += [child for child, parent in parents.items() if parent == member]
+    return family

@@ -1,6 +1,7 @@
-"""smtp: a mail server that greets, answers and says goodbye passes; every other is told as what it is."""
+"""smtp, submission, smtps: a mail server that lets us in and says goodbye passes; others are told as what they are."""
 
 import asyncio
+import base64
 import contextlib
 import os
 import ssl
@@ -18,14 +19,18 @@ from collectors.dialogue import Dialogue
 from collectors.failures import (
     CertificateFailure,
     CheckFailure,
+    Misconfigured,
     Refused,
     TimedOut,
+    TlsFailure,
+    Unauthorized,
     Unavailable,
     UnexpectedReply,
     Unreachable,
     WrongContent,
 )
 from collectors.registry import CHECKS, ServiceTarget
+from collectors.secret import Credential, Secret
 from collectors.services import smtp as module
 from collectors.services.smtp import SmtpOptions
 from tests.peers.certificates import DAY, Authority, now, server_context
@@ -33,13 +38,19 @@ from tests.peers.postfix import Postfix
 from tests.peers.scripted import Attempt, Script, Serve, says
 
 NAME = "mail.example"
+ME = Credential("probe@mail.example", Secret("hunter2"))
 
 
 def mail_server(
     *,
     greeting: bytes = b"220 mail.example ESMTP\r\n",
     ehlo: bytes = b"250-mail.example\r\n250-PIPELINING\r\n250 8BITMIME\r\n",
+    helo: bytes = b"250 mail.example\r\n",
     starttls: bytes = b"220 go ahead\r\n",
+    auth: bytes = b"334 \r\n",
+    password: bytes = b"235 2.7.0 welcome\r\n",
+    mail: bytes = b"250 ok\r\n",
+    rcpt: bytes = b"250 ok\r\n",
     quit_: bytes = b"221 2.0.0 bye\r\n",
     tls: ssl.SSLContext | None = None,
     heard: list[str] | None = None,
@@ -60,6 +71,22 @@ def mail_server(
                     if tls and starttls.startswith(b"220"):
                         await writer.start_tls(tls)
                         encrypted = True
+                case "HELO":
+                    writer.write(helo)
+                case "AUTH":
+                    writer.write(auth)
+                    for answer in (b"334 UGFzc3dvcmQ6\r\n", password) if line == "AUTH LOGIN" else (password,):
+                        if auth.startswith(b"334"):
+                            secret = (await reader.readline()).decode().strip()
+                            if heard is not None:
+                                heard.append(base64.b64decode(secret).decode())
+                            writer.write(answer)
+                case "MAIL":
+                    writer.write(mail)
+                case "RCPT":
+                    writer.write(rcpt)
+                case "RSET":
+                    writer.write(b"250 forgotten\r\n")
                 case "QUIT":
                     writer.write(quit_)
                     return
@@ -127,7 +154,8 @@ async def test_starttls_can_be_required_or_left_out(serve: Serve, run: Attempt, 
         ({"greeting": b"\xd9\xa2\xd9\xa2\xd9\xa0 a\r\n"}, UnexpectedReply, "greeting"),
         ({"greeting": b"220-\r\n" * 1000}, UnexpectedReply, "greeting"),
         ({"greeting": b"220 " + b"x" * 10_000}, UnexpectedReply, "greeting"),
-        ({"ehlo": b"502 what?\r\n"}, WrongContent, "ehlo"),
+        ({"ehlo": b"550 not you\r\n"}, WrongContent, "ehlo"),
+        ({"ehlo": b"502 what?\r\n", "helo": b"502 what?\r\n"}, WrongContent, "helo"),
         ({"ehlo": b"421 going down\r\n"}, Unavailable, "ehlo"),
         ({"ehlo": b"\0\xff\r\n"}, UnexpectedReply, "ehlo"),
         ({"quit_": b"500 never heard of it\r\n"}, WrongContent, "quit"),
@@ -141,6 +169,136 @@ async def test_every_answer_is_told_as_what_it_is(
     assert type(reading.failure) is failure
     assert reading.failure.step == step
     assert len(str(reading.failure)) < 500
+
+
+@pytest.mark.parametrize(
+    ("server", "failure", "step"),
+    [
+        ({}, None, ""),
+        ({"ehlo": b"250-a\r\n250 AUTH=PLAIN\r\n"}, None, ""),
+        ({"ehlo": b"250-a\r\n250-AUTH GSSAPI\r\n250 AUTH=GSSAPI LOGIN\r\n"}, None, ""),
+        ({"password": b"535 5.7.8 wrong\r\n"}, Unauthorized, "log-in"),
+        (
+            {"ehlo": b"250-a\r\n250 AUTH LOGIN\r\n", "password": b"535-wrong\r\n535 aHVudGVyMg==\r\n"},
+            Unauthorized,
+            "log-in",
+        ),
+        ({"password": b"554 5.7.0 locked\r\n"}, Unauthorized, "log-in"),
+        ({"password": b"454 4.7.0 database is down\r\n"}, Unavailable, "log-in"),
+        ({"password": b"421 bye\r\n"}, Unavailable, "log-in"),
+        ({"password": b"501 5.5.2 not base64\r\n"}, WrongContent, "log-in"),
+        ({"password": b"334 more\r\n"}, WrongContent, "log-in"),
+        ({"password": b"+OK\r\n"}, UnexpectedReply, "log-in"),
+        ({"auth": b"504 no such mechanism\r\n"}, WrongContent, "log-in"),
+        ({"auth": b"535 not you\r\n"}, Unauthorized, "log-in"),
+        ({"auth": b"235 all right\r\n"}, WrongContent, "log-in"),
+        ({"ehlo": b"250-a\r\n250 AUTH GSSAPI\r\n"}, Misconfigured, "log-in"),
+        ({"ehlo": b"502 what?\r\n"}, Misconfigured, "log-in"),
+        ({"mail": b"530 5.7.0 log in first\r\n"}, WrongContent, "mail-from"),
+        ({"mail": b"452 disk is full\r\n"}, Unavailable, "mail-from"),
+        ({"rcpt": b"251 forwarded\r\n"}, None, ""),
+        ({"rcpt": b"550 5.1.1 nobody here\r\n"}, WrongContent, "rcpt-to"),
+        ({"rcpt": b"450 4.2.0 greylisted\r\n"}, Unavailable, "rcpt-to"),
+    ],
+)
+async def test_every_answer_to_a_log_in_and_an_envelope_is_told_as_what_it_is(
+    serve: Serve, run: Attempt, server: dict[str, bytes], failure: type[CheckFailure] | None, step: str
+) -> None:
+    script = mail_server(**{"ehlo": b"250-mail.example\r\n250 AUTH LOGIN PLAIN\r\n", **server})  # type: ignore[arg-type]  # the answers only
+    envelope: dict[str, Any] = {"mail_from": "probe@mail.example", "rcpt_to": "probe@mail.example"}
+    reading = await run("smtp", await serve(script), credential=ME, starttls="off", **envelope)
+    assert type(reading.failure) is (failure or type(None))
+    if reading.failure is not None:
+        assert reading.failure.step == step
+        assert "hunter2" not in str(reading.failure)
+        assert "aHVudGVyMg" not in "".join((str(reading.failure), *reading.transcript))
+
+
+async def test_a_mail_is_announced_and_taken_back_and_never_sent(serve: Serve, run: Attempt) -> None:
+    heard: list[str] = []
+    port = await serve(mail_server(heard=heard))
+    assert (await run("smtp", port, mail_from="a@mail.example", rcpt_to="b@mail.example")).failure is None
+    assert heard[1:] == ["MAIL FROM:<a@mail.example>", "RCPT TO:<b@mail.example>", "RSET", "QUIT"]
+    heard.clear()
+    assert (await run("smtp", port, mail_from="<>")).failure is None
+    assert heard[1:] == ["MAIL FROM:<>", "RSET", "QUIT"]
+
+
+@pytest.mark.parametrize(
+    ("mechanisms", "said"),
+    [
+        (b"DIGEST-MD5 PLAIN LOGIN", ["AUTH PLAIN", "\0probe@mail.example\0hunter2"]),
+        (b"LOGIN", ["AUTH LOGIN", "probe@mail.example", "hunter2"]),
+    ],
+)
+async def test_we_log_in_encrypted_by_what_is_offered_and_show_no_password(
+    serve: Serve, run: Attempt, authority: Authority, mechanisms: bytes, said: list[str]
+) -> None:
+    heard: list[str] = []
+    ehlo = b"250-mail.example\r\n250-PIPELINING\r\n250 AUTH " + mechanisms + b"\r\n"
+    port = await serve(mail_server(ehlo=ehlo, tls=server_context(authority.issue(NAME)), heard=heard))
+    options: dict[str, Any] = {"certificate": "verify", "ca_file": authority.file, "credential": ME}
+    reading = await run("submission", port, hostname=NAME, **options)
+    assert reading.failure is None
+    assert heard[3:] == [*said, "QUIT"]
+    shown = "".join(reading.transcript)
+    assert "AUTH" in shown
+    for secret in (b"hunter2", b"\0probe@mail.example\0hunter2"):
+        assert secret.decode() not in shown
+        assert base64.b64encode(secret).decode() not in shown
+
+
+@pytest.mark.parametrize("protocol", ["smtp", "submission"])
+async def test_a_password_is_not_sent_in_the_clear_unless_that_is_said(
+    serve: Serve, run: Attempt, protocol: str
+) -> None:
+    heard: list[str] = []
+    port = await serve(mail_server(ehlo=b"250-a\r\n250 AUTH PLAIN\r\n", heard=heard))
+    failure = (await run(protocol, port, credential=ME)).failure
+    assert isinstance(failure, Misconfigured if protocol == "smtp" else WrongContent)
+    assert not any("AUTH" in line for line in heard)
+
+
+async def test_a_password_cannot_become_a_command(serve: Serve, run: Attempt) -> None:
+    credential = Credential("me", Secret("a\r\nMAIL FROM:<x>"))
+    reading = await run("smtp", await serve(mail_server()), credential=credential, starttls="off")
+    assert isinstance(reading.failure, Misconfigured)
+
+
+async def test_an_encrypted_server_without_a_log_in_that_we_speak_has_failed(
+    serve: Serve, run: Attempt, authority: Authority
+) -> None:
+    port = await serve(mail_server(), tls=server_context(authority.issue(NAME)))
+    reading = await run("smtps", port, hostname=NAME, ca_file=authority.file, credential=ME)
+    assert isinstance(reading.failure, WrongContent)
+    assert reading.failure.step == "log-in"
+
+
+async def test_a_server_without_extensions_is_greeted_the_old_way(serve: Serve, run: Attempt) -> None:
+    heard: list[str] = []
+    port = await serve(mail_server(ehlo=b"502 what?\r\n", heard=heard))
+    assert (await run("smtp", port)).failure is None
+    assert heard == ["EHLO [127.0.0.1]", "HELO [127.0.0.1]", "QUIT"]
+    reading = await run("submission", port)
+    assert isinstance(reading.failure, WrongContent)
+    assert reading.failure.step == "starttls"
+
+
+async def test_smtps_speaks_tls_from_the_first_byte_and_judges_the_certificate(
+    serve: Serve, run: Attempt, authority: Authority
+) -> None:
+    heard: list[str] = []
+    port = await serve(mail_server(heard=heard), tls=server_context(authority.issue(NAME)))
+    reading = await run("smtps", port, hostname=NAME, ca_file=authority.file)
+    assert reading.failure is None
+    assert reading.certificate_expiry is not None
+    assert heard == ["EHLO [127.0.0.1]", "QUIT"]
+    assert isinstance((await run("smtps", port, hostname="other.example")).failure, CertificateFailure)
+    plain = await run("smtps", await serve(mail_server()), hostname=NAME)
+    assert isinstance(plain.failure, TlsFailure)
+    assert "answers without TLS: 220 mail.example" in plain.failure.detail
+    heard.clear()
+    assert isinstance((await run("smtp", port, within=0.5)).failure, UnexpectedReply | TimedOut)
 
 
 async def test_a_greeting_without_text_is_one(serve: Serve, run: Attempt) -> None:
@@ -204,7 +362,19 @@ def test_no_reply_breaks_the_parser(reply: str) -> None:
         asyncio.run(parse())
 
 
-@pytest.mark.parametrize("wrong", [{"helo": "a b"}, {"helo": "x\r\nQUIT"}, {"starttls": "maybe"}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"helo": "a b"},
+        {"helo": "x\r\nQUIT"},
+        {"starttls": "maybe"},
+        {"mail_from": "a@b.example\r\nDATA"},
+        {"mail_from": "<a@b.example>"},
+        {"mail_from": "a@b.example> SIZE=1"},
+        {"rcpt_to": "a@b.example"},
+        {"mail_from": "<>", "rcpt_to": "<>"},
+    ],
+)
 def test_options_that_cannot_be_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         SmtpOptions.model_validate(wrong)

@@ -42,6 +42,13 @@ _GRAVITY = (Status.OK, Status.UNKNOWN, Status.WARNING, Status.CRITICAL)
 Say = Callable[[str], None]
 
 
+def status_of(failure: CheckFailure | None) -> Status:
+    """Return the status of an attempt that ended so: what is void says nothing of the server."""
+    if failure is None:
+        return Status.OK
+    return Status.UNKNOWN if isinstance(failure, Void) else Status.CRITICAL
+
+
 async def probe(config: Config, server_name: str, what: str, say: Say) -> Status:
     """Run one check, the lamps, or everything of a server (``what`` empty), and say what was seen."""
     server = config.servers.get(server_name)
@@ -73,16 +80,13 @@ async def _check(check: Check, secrets: Secrets, zone: ZoneInfo, say: Say) -> St
         reading = await run_once(check, secrets, seconds)
     for line in reading.transcript:
         say(f"  {line}")
-    result = "it answers as it should"
-    status = Status.OK
+    status, result = status_of(reading.failure), str(reading.failure or "it answers as it should")
     if reading.certificate_expiry is not None:
         expiry = datetime.fromtimestamp(reading.certificate_expiry, UTC).astimezone(zone)
         say(f"  the certificate expires {expiry:%Y-%m-%d %H:%M %Z}")
-        if expires_soon(check.options, reading.certificate_expiry, datetime.now(UTC).timestamp()):
+        soon = expires_soon(check.options, reading.certificate_expiry, datetime.now(UTC).timestamp())
+        if soon and status is Status.OK:
             status, result = Status.WARNING, f"{result}, and its certificate expires soon"
-    if reading.failure is not None:
-        status = Status.UNKNOWN if isinstance(reading.failure, Void) else Status.CRITICAL
-        result = str(reading.failure)
     say(f"{status.name}: {result} ({reading.duration * 1000:.1f} ms)")
     return status
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 import pytest
 import uvloop
 
+from tests.peers.monitoring_plugins import FOLDER, Plugin
+
 INSTALL = {
     "ipmi_sim": "apt install openipmi",
     "ipmi-sensors": "apt install freeipmi-tools",
@@ -19,6 +21,7 @@ INSTALL = {
     "alertmanager": "install Prometheus Alertmanager >= 0.27 and put the binary on the PATH",
     "amtool": "install Prometheus Alertmanager >= 0.27 and put the binary on the PATH",
     "openssl": "apt install openssl",
+    "check_": "apt install monitoring-plugins-basic monitoring-plugins-standard",
 }
 
 
@@ -33,12 +36,19 @@ def peer() -> Callable[[str], str]:
     """Return the path of a real program, or skip by name; with REQUIRE_REAL_PEERS=1 a missing one is a failure."""
 
     def find(program: str) -> str:
-        path = shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+        path = shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin:{FOLDER}")
         if path:
             return path
-        message = f"{program} is not installed: {INSTALL[program]}"
+        family = "check_" if program.startswith("check_") else program
+        message = f"{program} is not installed: {INSTALL[family]}"
         if os.environ.get("REQUIRE_REAL_PEERS") == "1":
             pytest.fail(message)
         pytest.skip(message)
 
     return find
+
+
+@pytest.fixture
+def plugin(peer: Callable[[str], str]) -> Plugin:
+    """Run one of Debian's monitoring-plugins."""
+    return Plugin(peer)

@@ -1,5 +1,6 @@
 """HTTP/1.1 as a client that looks once (RFC 9112): one request, one response, each part of it with a limit."""
 
+import contextlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -72,15 +73,26 @@ def _fields(talk: Dialogue, lines: list[str]) -> dict[str, str]:
     return fields
 
 
-async def read_body(talk: Dialogue, method: str, response: Response, limit: int, *, keep: bool) -> bytes:
-    """Read the body (step ``body``) to its end or to ``limit`` bytes, and return it; nothing if it is not to be kept.
+class Enough(Exception):  # noqa: N818 - it is no error
+    """Raised by who takes in a body and needs no more of it."""
+
+
+async def read_body(
+    talk: Dialogue, method: str, response: Response, limit: int, store: Callable[[bytes], object]
+) -> None:
+    """Read the body (step ``body``) to its end or to ``limit`` bytes, and give every piece of it to ``store``.
 
     Its length is told as RFC 9112 §6.3 has it. Raises UnexpectedReply where it is told wrongly, Unreachable where the
     connection ends before the body does.
     """
     talk.step = "body"
-    body = bytearray()
-    store: Callable[[bytes], object] = body.extend if keep else len
+    with contextlib.suppress(Enough):
+        await _read_body(talk, method, response, limit, store)
+
+
+async def _read_body(
+    talk: Dialogue, method: str, response: Response, limit: int, store: Callable[[bytes], object]
+) -> None:
     fields = response.fields
     if method == "HEAD" or response.status in {NO_CONTENT, NOT_MODIFIED}:
         pass
@@ -94,9 +106,6 @@ async def read_body(talk: Dialogue, method: str, response: Response, limit: int,
         await _copy(talk, min(content_length(talk, fields["content-length"]), limit), store)
     else:
         await _until_closed(talk, limit, store)
-    if body:
-        talk.transcript.note("<", body)
-    return bytes(body)
 
 
 def content_length(talk: Dialogue, text: str) -> int:

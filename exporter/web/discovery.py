@@ -8,7 +8,8 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 
 from collectors.registry import Options
-from collectors.services.http import DEFAULT_PORTS, HttpOptions
+from collectors.services.http import HttpOptions
+from collectors.urls import DEFAULT_PORTS
 from exporter.families import Selection
 from exporter.inventory import Config
 from exporter.lampwatch import reader_of

@@ -2,15 +2,18 @@
 
 import asyncio
 import base64
+import gzip
 import re
 import socket
 import struct
 import time
 import tracemalloc
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import brotli  # type: ignore[import-untyped] # it has no types
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,6 +41,12 @@ from tests.peers.without_network import judged
 
 OK = b"HTTP/1.1 200 OK\r\n"
 NAME = "shop.example"
+PACKED: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "deflate": zlib.compress,
+    "deflate without a frame": lambda data: zlib.compress(data)[2:-4],
+    "br": lambda data: bytes(brotli.compress(data, quality=5)),
+}
 
 
 def records(requests: list[bytes], *answer: bytes) -> Script:
@@ -200,12 +209,130 @@ async def test_a_server_does_not_choose_among_all_of_pythons_codecs(serve: Serve
     assert (await run("http", await serve(answers(head + b"ready")), expect_body="ready")).failure is None
 
 
-async def test_a_compressed_body_is_not_searched_as_if_it_were_none(serve: Serve, run: Attempt) -> None:
-    answer = OK + b"Content-Encoding: gzip\r\n\r\n\x1f\x8b"
-    reading = await run("http", await serve(answers(answer)), expect_body="ready")
+@pytest.mark.parametrize("name", [*PACKED])
+@pytest.mark.parametrize("asked", [True, False])
+async def test_a_compressed_body_is_inflated_and_judged(serve: Serve, run: Attempt, name: str, asked: bool) -> None:
+    requests: list[bytes] = []
+    coding = "deflate" if name == "deflate without a frame" else name
+    head = OK + f"Content-Encoding: {coding}\r\n\r\n".encode()
+    port = await serve(records(requests, head + PACKED[name]("準備完了".encode() * 1000)))
+    assert (await run("http", port, compression=asked, expect_body="(準備完了){3}")).failure is None
+    reading = await run("http", port, compression=asked, expect_body="sold out")
     assert isinstance(reading.failure, WrongContent)
-    assert "gzip" in reading.failure.detail
+    assert "準備完了" in "".join(reading.transcript)
+    wanted = b"gzip, deflate, br" if asked else b"identity"
+    assert b"\r\nAccept-Encoding: " + wanted + b"\r\n" in requests[0]
+
+
+@pytest.mark.parametrize("name", [*PACKED])
+async def test_a_compressed_body_that_breaks_off_is_not_of_this_protocol(serve: Serve, run: Attempt, name: str) -> None:
+    coding = "deflate" if name == "deflate without a frame" else name
+    head = OK + f"Content-Encoding: {coding}\r\n\r\n".encode()
+    for body in (PACKED[name](b"ready" * 20)[:-6], b"ready"):
+        answer = head + body
+        reading = await run("http", await serve(answers(answer)), expect_body="ready")
+        assert isinstance(reading.failure, UnexpectedReply)
+        assert reading.failure.step == "body"
+        assert coding in reading.failure.detail
+    answer = head + b"ready"  # which nobody looks at, and nobody asked for
     assert (await run("http", await serve(answers(answer)))).failure is None
+    assert isinstance((await run("http", await serve(answers(answer)), compression=True)).failure, UnexpectedReply)
+
+
+@pytest.mark.parametrize("name", [*PACKED])
+async def test_a_body_that_stands_for_a_gigabyte_costs_no_more_than_the_limit(
+    serve: Serve, run: Attempt, name: str
+) -> None:
+    coding = "deflate" if name == "deflate without a frame" else name
+    bomb = PACKED[name](b"\0" * 50_000_000)
+    port = await serve(answers(OK + f"Content-Encoding: {coding}\r\n\r\n".encode() + bomb))
+    tracemalloc.start()
+    reading = await run("http", port, expect_body="ready")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert isinstance(reading.failure, UnexpectedReply)
+    assert "stand for" in reading.failure.detail
+    assert peak < 8 * 1024 * 1024
+
+
+async def test_a_compressed_page_longer_than_the_limit_is_judged_by_its_beginning(serve: Serve, run: Attempt) -> None:
+    page = "".join(f"{number} " for number in range(30_000)).encode()
+    port = await serve(answers(OK + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(page)))
+    assert (await run("http", port, expect_body="^0 1 2", max_body=100_000)).failure is None
+    assert isinstance((await run("http", port, expect_body="29999", max_body=100_000)).failure, WrongContent)
+    assert (await run("http", port, expect_body="29999")).failure is None
+
+
+async def test_a_coding_that_nobody_asked_for_is_named(serve: Serve, run: Attempt) -> None:
+    port = await serve(answers(OK + b"Content-Encoding: x-rot13\r\n\r\nernql"))
+    reading = await run("http", port, expect_body="ready")
+    assert isinstance(reading.failure, WrongContent)
+    assert "x-rot13" in reading.failure.detail
+
+
+@pytest.mark.parametrize(
+    ("expected", "passes"),
+    [
+        ({"Content-Type": "^application/json"}, True),
+        ({"content-type": "json", "X-Cache": "HIT"}, True),
+        ({"X-Cache": ""}, True),
+        ({"X-Cache": "MISS"}, False),
+        ({"X-Other": ""}, False),
+    ],
+)
+async def test_header_fields_are_judged(serve: Serve, run: Attempt, expected: dict[str, str], passes: bool) -> None:
+    port = await serve(answers(OK + b"Content-Type: application/json\r\nX-CACHE: HIT\r\n\r\n{}"))
+    reading = await run("http", port, expect_header=expected)
+    assert (reading.failure is None) is passes
+    if reading.failure:
+        assert isinstance(reading.failure, WrongContent)
+        assert reading.failure.step == "headers"
+
+
+DOCUMENT = b'{"status": "ok", "n": 1, "on": true, "no": null, "checks": [{"a.b": 1.5}, {"state": "up"}]}'
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "passes"),
+    [
+        ("status", "ok", True),
+        ("$.status", "down", False),
+        ("n", 1, True),
+        ("n", True, False),
+        ("on", True, True),
+        ("on", 1, False),
+        ("no", None, True),
+        ("none", None, False),
+        ("checks[1].state", "up", True),
+        ("checks[-1].state", "up", True),
+        ("checks[2].state", "up", False),
+        ("checks.state", "up", False),
+        ("$['checks'][0][\"a.b\"]", 1.5, True),
+        ("status.x", "ok", False),
+    ],
+)
+async def test_values_of_a_json_body_are_judged(
+    serve: Serve, run: Attempt, path: str, value: object, passes: bool
+) -> None:
+    port = await serve(answers(OK + b"\r\n\xef\xbb\xbf" + DOCUMENT))
+    reading = await run("http", port, expect_json=[{"path": "n", "value": 1}, {"path": path, "value": value}])
+    assert (reading.failure is None) is passes
+    if reading.failure:
+        assert isinstance(reading.failure, WrongContent)
+        assert reading.failure.step == "content"
+        assert path in reading.failure.detail
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"ready", b"[" * 100_000, b"9" * 10_000, b'{"status": "o', b"\xff\0", b"[" + b"0," * 600_000 + b"0]"]
+)
+async def test_what_is_not_json_or_absurd_is_the_wrong_content(serve: Serve, run: Attempt, body: bytes) -> None:
+    port = await serve(answers(OK + b"\r\n" + body))
+    expected = {"path": "status", "value": "ok"}
+    reading = await run("http", port, expect_json=expected, max_body=2_000_000)
+    assert isinstance(reading.failure, WrongContent)
+    assert reading.failure.step == "content"
+    assert "JSON" in reading.failure.detail
 
 
 @pytest.mark.parametrize("pattern", ["(a+)+b", ".*.*x", "(a|a)*b"])
@@ -253,6 +380,51 @@ async def test_a_redirect_to_another_host_is_the_last_answer_and_named(serve: Se
 
 
 @pytest.mark.parametrize(
+    ("host", "location", "followed"),
+    [
+        ("shop.example", "http://www.shop.example/", True),
+        ("www.shop.example", "http://shop.example/", True),
+        ("shop.example", "http://shop.example/", True),
+        ("shop.example", "http://notshop.example/", False),
+        ("shop.example", "http://example/", False),
+        ("shop.example", "http://other.example/", False),
+        ("10.0.0.1", "http://0.0.1/", False),
+    ],
+)
+async def test_a_redirect_within_the_site_is_followed_where_that_is_chosen(
+    serve: Serve, run: Attempt, host: str, location: str, followed: bool
+) -> None:
+    requests: list[bytes] = []
+    last = await serve(records(requests, OK + b"\r\n"))
+    port = await serve(records(requests, _moved(301, location.rstrip("/") + f":{last}/"), OK + b"\r\n"))
+    await run("http", port, url=f"http://{host}/", follow_redirects="site")
+    assert len(requests) == 1 + followed
+
+
+async def test_a_credential_goes_to_no_other_host_and_no_other_port(
+    serve: Serve, run: Attempt, authority: Authority
+) -> None:
+    requests: list[bytes] = []
+    last = await serve(records(requests, OK + b"\r\n"))
+    secure = await serve(records(requests, OK + b"\r\n"), tls=server_context(authority.issue(NAME)))
+    for location, sent in (
+        (f"http://www.{NAME}:{last}/", False),
+        (f"http://{NAME}:{last}/", False),
+        (f"https://{NAME}:{secure}/", True),
+        ("/next", True),
+    ):
+        requests.clear()
+        port = await serve(records(requests, _moved(307, location), OK + b"\r\n"))
+        credential = Credential("me", Secret("hunter2"), secrets={"token": Secret("t0ken")})
+        options: dict[str, Any] = {"follow_redirects": "site", "ca_file": authority.file}
+        reading = await run("http", port, url=f"http://{NAME}/", credential=credential, **options)
+        assert reading.failure is None
+        assert b"Authorization: Bearer t0ken\r\n" in requests[0]
+        assert (b"t0ken" in requests[1]) is sent
+        assert "t0ken" not in "".join(reading.transcript)
+
+
+@pytest.mark.parametrize(
     "location", ["ftp://shop.example/", "http://", "http://[::1/", "http://shop.example:99999/", "\x01", ""]
 )
 async def test_a_redirect_that_cannot_be_followed_fails(serve: Serve, run: Attempt, location: str) -> None:
@@ -277,6 +449,10 @@ async def test_endless_redirects_end(serve: Serve, run: Attempt) -> None:
     assert isinstance(reading.failure, WrongContent)
     assert "more than 5 redirects" in reading.failure.detail
     assert len(requests) == 6
+    requests.clear()
+    port = await serve(records(requests, _moved(302, "/again")))
+    await run("http", port, url="http://shop.example/", max_redirects=1)
+    assert len(requests) == 2
 
 
 async def test_after_303_comes_a_get_and_after_307_the_same_again(serve: Serve, run: Attempt) -> None:
@@ -518,6 +694,12 @@ def _judge(answer: bytes) -> None:
         ({"headers": {"X": "a\r\nb"}}, "printable"),
         ({"headers": {"a b": "c"}}, "without spaces"),
         ({"expect_body": "(ready"}, "at character 1"),
+        ({"expect_header": {"a b": "c"}}, "without spaces"),
+        ({"expect_header": {"Server": "(c"}}, "at character 1"),
+        ({"expect_json": {"path": "a..b", "value": 1}}, "must be a path"),
+        ({"expect_json": {"path": "a[b]", "value": 1}}, "must be a path"),
+        ({"expect_json": {"path": "a"}}, "required"),
+        ({"method": "HEAD", "expect_json": {"path": "a", "value": 1}}, "no body"),
         ({"expect_body": "a{99999999999}"}, "not a regular expression"),
         ({"expect_body": 5}, "in quotes"),
         ({"expect_status": [99]}, "100"),

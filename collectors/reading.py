@@ -93,6 +93,8 @@ class Hardware:
     model: str = ""
     serial: str = ""
     firmware: str = ""
+    board: str = ""
+    """Serial number of the main board, where it has one of its own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -282,6 +282,7 @@ def _alert(language: Language) -> list[Block]:
         ".Annotations.level": ("対応レベル", "Response level"),
         ".Annotations.components": ("部品", "Components"),
         ".Annotations.sources": ("読み取り元", "Sources"),
+        ".Annotations.logs": ("イベントログ", "Event logs"),
         ".Annotations.abnormal_since": ("サーバの異常開始", "Server abnormal since"),
         ".Annotations.runbook_url": ("手順書", "Runbook"),
     }

@@ -29,6 +29,10 @@ BACK_OFF_AFTER = DAY
 BACK_OFF_TO = HOUR
 
 POWER_COMPONENT = "Power state"
+HARDWARE = "hardware changed"
+"""The subject of the event that model, serial number or board are others than before."""
+IDENTITY = ("model", "serial", "board")
+"""The fields of `Hardware` that make a machine another one: firmware is updated, makers spell themselves anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,7 @@ class LampRead:
 
 @dataclass(frozen=True, slots=True)
 class LampEvent:
-    """A change worth keeping, for the ledger. ``subject`` is the component, or ``hardware``."""
+    """A change worth keeping, for the ledger. ``subject`` is the component, or `HARDWARE`."""
 
     at: int
     subject: str
@@ -124,7 +128,7 @@ def decide(state: SourceState, read: LampRead, *, power_expected: bool) -> tuple
         )
         return failed, ()
     reading = read.outcome
-    shown = (*reading.lamps, *_power_lamp(reading.power, expected=power_expected))
+    shown = _one_each((*reading.lamps, *_power_lamp(reading.power, expected=power_expected)))
     known: dict[str, KnownLamp] = {} if reading.complete else dict(state.lamps)
     events: list[LampEvent] = []
     for lamp in shown:
@@ -141,13 +145,14 @@ def decide(state: SourceState, read: LampRead, *, power_expected: bool) -> tuple
     for component, gone in state.lamps.items():
         if component not in known:
             events.append(LampEvent(at, component, gone.verdict.name.lower(), "absent", ""))
-    if state.hardware and reading.hardware and _board(state.hardware) != _board(reading.hardware):
-        events.append(LampEvent(at, "hardware", str(_board(state.hardware)), str(_board(reading.hardware)), ""))
+    hardware, changed = _hardware(state.hardware, reading.hardware)
+    if state.hardware and hardware and changed:
+        events.append(LampEvent(at, HARDWARE, _named(state.hardware), _named(hardware), repr(hardware)))
     return SourceState(
         lamps=MappingProxyType(known),
         sensors=reading.sensors,
         logs=reading.logs,
-        hardware=reading.hardware or state.hardware,
+        hardware=hardware,
         locate=reading.locate,
         power=reading.power,
         last_run=at,
@@ -196,8 +201,39 @@ def _power_lamp(power: bool | None, *, expected: bool) -> tuple[LampReading, ...
     return (LampReading(Lamp.POWER, POWER_COMPONENT, verdict, evidence),)
 
 
-def _board(hardware: Hardware) -> tuple[str, str, str]:
-    return (hardware.manufacturer, hardware.model, hardware.serial)
+def _one_each(lamps: Iterable[LampReading]) -> Iterable[LampReading]:
+    """Return one lamp for each component: a name that a controller gives twice must not hide the worse of the two."""
+    by_component: dict[str, LampReading] = {}
+    for lamp in lamps:
+        other = by_component.get(lamp.component)
+        if other is None or other.verdict is None or (lamp.verdict is not None and lamp.verdict > other.verdict):
+            by_component[lamp.component] = lamp
+    return by_component.values()
+
+
+def _hardware(was: Hardware | None, now: Hardware | None) -> tuple[Hardware | None, bool]:
+    """Return what is known of the hardware now, and whether it is another than before.
+
+    Only what both reads told is compared: an inventory that could not be read once is no exchange. What is silent this
+    time stays known while nothing else has changed.
+    """
+    if was is None or now is None:
+        return now or was, False
+    if any(before and after and before != after for before, after in zip(_identity(was), _identity(now), strict=True)):
+        return now, True
+    kept = {name: getattr(now, name) or getattr(was, name) for name in ("manufacturer", *IDENTITY, "firmware")}
+    return Hardware(**kept), False
+
+
+def _identity(hardware: Hardware) -> tuple[str, ...]:
+    return tuple(getattr(hardware, name) for name in IDENTITY)
+
+
+def _named(hardware: Hardware) -> str:
+    """Return a machine's name for people: ``Example X1, serial S1, board B1``."""
+    maker = " ".join(part for part in (hardware.manufacturer, hardware.model) if part)
+    numbers = [f"{name} {value}" for name in ("serial", "board") if (value := getattr(hardware, name))]
+    return ", ".join([maker, *numbers] if maker else numbers)
 
 
 def server_verdict(sources: Iterable[SourceState]) -> Verdict:

@@ -12,7 +12,7 @@ from typing import Protocol
 from collectors.failures import CheckFailure, Internal, translate
 from collectors.reading import HardwareReading, Verdict
 from collectors.registry import SOURCES, LampSource, LampTarget
-from exporter.clock import SECOND, Clock
+from exporter.clock import MINUTE, SECOND, Clock
 from exporter.due import Due, DueQueue
 from exporter.exposition import Exposition
 from exporter.inventory import LampSourceEntry, Server, Settings, SourceKey
@@ -28,14 +28,16 @@ DEADLINE = 90.0
 """Seconds for one read of one controller: the first read of a slow one walks some hundred records."""
 FLEET_LIMIT = 64
 RACK_LIMIT = 8
+REREAD_PAUSE = MINUTE
+"""A trap makes a server's lamps be read at most this often."""
 START_RATE = 10
 """Controllers that were never read begin at this many a second, until the lamp interval is the narrower bound."""
 
 
 class LampEntry(Due):
-    """One lamp source in the queue. ``last_start`` is in monotonic milliseconds."""
+    """One lamp source in the queue. ``last_start`` and ``wanted`` are in monotonic milliseconds."""
 
-    __slots__ = ("last_start", "reader", "running", "server", "source", "state")
+    __slots__ = ("last_start", "reader", "running", "server", "source", "state", "wanted")
 
     def __init__(self, source: LampSourceEntry, server: Server, state: SourceState) -> None:
         super().__init__()
@@ -45,6 +47,8 @@ class LampEntry(Due):
         self.reader = reader_of(source)
         self.last_start = 0
         self.running = False
+        self.wanted: int | None = None
+        """When it is to be read again although it is being read at the moment."""
 
 
 def reader_of(source: LampSourceEntry) -> LampSource:
@@ -106,6 +110,8 @@ class LampWatch:
         self._queue: DueQueue[LampEntry] = DueQueue()
         self._entries: dict[SourceKey, LampEntry] = {}
         self._servers: dict[str, dict[SourceKey, LampEntry]] = {}
+        self._rereads: dict[str, int] = {}
+        """When each server was last read because of a trap, or will be."""
         self._running: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._stopped = False
@@ -121,6 +127,10 @@ class LampWatch:
     def get(self, key: SourceKey) -> LampEntry | None:
         """Return a source's entry."""
         return self._entries.get(key)
+
+    def endpoints(self) -> Iterator[tuple[str, str]]:
+        """Give each server's name with ``host:port`` of a controller."""
+        return ((entry.server.name, entry.reader.endpoint()) for entry in self)
 
     def states(self, server: str) -> dict[SourceKey, SourceState]:
         """Return what each source of a server told last."""
@@ -159,7 +169,27 @@ class LampWatch:
         del siblings[key]
         if not siblings:
             del self._servers[key[0]]
+            self._rereads.pop(key[0], None)
         self._exposition.withdraw(("source", *key))
+
+    def reread(self, server: str) -> bool:
+        """Read all lamps of a server now; where that was done within the last minute, when the minute is over.
+
+        Returns whether it is now. Wrong credentials keep their pace: whoever makes us try them again locks the account.
+        """
+        entries = [entry for entry in self._servers.get(server, {}).values() if entry.state.reason != "auth"]
+        now = self._clock.now().monotonic
+        last = self._rereads.get(server, now - REREAD_PAUSE)
+        if last > now or not entries:
+            return False
+        at = self._rereads[server] = max(now, last + REREAD_PAUSE)
+        for entry in entries:
+            if entry.running:
+                entry.wanted = at
+            elif entry.due > at:
+                self._queue.put(entry, at)
+        self.poke()
+        return at == now
 
     def publish(self, entry: LampEntry) -> None:
         """Publish the metrics of a source."""
@@ -262,4 +292,6 @@ class LampWatch:
             entry.running = False
             if self._holds(entry):
                 due = self._next(entry) if entry.source is source else self._clock.now().monotonic
+                if entry.wanted is not None:
+                    due, entry.wanted = min(due, entry.wanted), None
                 self._queue.put(entry, due)

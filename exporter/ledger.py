@@ -30,7 +30,7 @@ from collectors.reading import EventLogReading, Hardware, Lamp, Verdict
 from exporter.clock import Clock, Moment
 from exporter.contract.incidents import REJOIN, IncidentEvent, What
 from exporter.inventory import Check, CheckKey, Settings, SourceKey
-from exporter.lamps import KnownLamp, LampEvent, SourceState
+from exporter.lamps import HARDWARE, KnownLamp, LampEvent, SourceState
 from exporter.outage import CheckState, Transition, restored
 
 log = logging.getLogger("ledger")
@@ -197,9 +197,9 @@ def forget_source(key: SourceKey) -> Row:
 
 
 def source_event(key: SourceKey, change: LampEvent) -> Event:
-    """Return the event of a lamp's or the hardware's change."""
-    kind = "hardware" if change.subject == "hardware" else "lamp"
-    values = {"at": change.at, "server": key[0], "kind": kind, "subject": f"{key[1]}/{change.subject}"}
+    """Return the event of a lamp's change, or of hardware that is another than before."""
+    kind, subject = (HARDWARE, key[1]) if change.subject == HARDWARE else ("lamp", f"{key[1]}/{change.subject}")
+    values = {"at": change.at, "server": key[0], "kind": kind, "subject": subject}
     return Event({**values, "was": change.was, "now": change.now, "evidence": change.evidence})
 
 
@@ -568,8 +568,8 @@ def _incident_event(row: Any) -> IncidentEvent:
     return IncidentEvent(row.incident, What(row.what), row.at, row.subject, MappingProxyType(row.data))
 
 
-def _hardware_fields(hardware: Hardware) -> tuple[str, str, str, str]:
-    return (hardware.manufacturer, hardware.model, hardware.serial, hardware.firmware)
+def _hardware_fields(hardware: Hardware) -> tuple[str, ...]:
+    return (hardware.manufacturer, hardware.model, hardware.serial, hardware.firmware, hardware.board)
 
 
 def _source_state(state: Mapping[str, Any]) -> SourceState:

@@ -23,7 +23,8 @@ from exporter.rendering import calendar_lines, inventory_lines
 from exporter.runner import Runner, raise_descriptor_limit
 from exporter.schedule import Schedule
 from exporter.secrets import Secrets
-from exporter.telemetry import Telemetry
+from exporter.telemetry import Telemetry, TrapResult
+from exporter.traps import Traps
 from exporter.vantage import Vantage
 
 log = logging.getLogger("monitor")
@@ -78,6 +79,7 @@ class Monitor:
             clock=clock, schedule=self.schedule, lamps=self.lamps, ledger=ledger, exposition=self.exposition
         )
         self.runner.duties = self.lamps.duties = self.duties
+        self.traps = Traps(clock, self.secrets, self.lamps.reread, self._count_trap)
         self._known_checks = ledger.check_states()
         self._known_sources = ledger.source_states()
         self._maintained: set[str] = set()
@@ -96,6 +98,7 @@ class Monitor:
         raise_descriptor_limit(sum(1 for _ in config.checks()))
         self.watch.start()
         await self.duties.restore()
+        self.traps.rebind(config.traps_listen, self.config_file)
         await self._apply(config)
         forgotten: list[Record] = [forget_check(key) for key in self._known_checks]
         forgotten += self.duties.withdraw_unknown()
@@ -104,7 +107,7 @@ class Monitor:
             await self.ledger.save(forgotten)
         self._known_checks.clear()
         self._known_sources.clear()
-        for forever in (self.vantage.watch, self._watch_calendar, self.duties.watch):
+        for forever in (self.vantage.watch, self._watch_calendar, self.duties.watch, self.traps.watch):
             self._background.append(asyncio.create_task(_keep(forever)))
 
     async def stop(self) -> None:
@@ -113,6 +116,7 @@ class Monitor:
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
+        self.traps.stop()
         await self.runner.stop()
         await self.lamps.stop()
         self.watch.stop()
@@ -122,6 +126,7 @@ class Monitor:
         async with self._reloading, self._telling():
             try:
                 config, warnings = await load_in_child(self.config_file)
+                self.traps.rebind(config.traps_listen, self.config_file)
             except ConfigError as error:
                 self.telemetry.reload_successful.set(0)
                 log.error("the configuration is bad, the old one stays in force:\n%s", error)  # noqa: TRY400 - its text is all
@@ -168,6 +173,7 @@ class Monitor:
                 await asyncio.sleep(0)
         self.runner.poke()
         self.lamps.poke()
+        self.traps.replace(config, self.lamps.endpoints())
         self.telemetry.reload_successful.set(1)
         self.telemetry.reload_timestamp.set(self.clock.now().wall / 1000)
         gc.freeze()  # what was just made stays: without this the collector walks the whole inventory again and again
@@ -239,6 +245,9 @@ class Monitor:
 
     def _in_maintenance(self, server: Server, wall: int) -> bool:
         return any(window.covers(server, wall) for window in self.config.maintenance)
+
+    def _count_trap(self, result: TrapResult) -> None:
+        self.telemetry.traps.labels(result).inc()
 
     async def _watch_calendar(self) -> None:
         told = None

@@ -3,13 +3,13 @@
 Exit status as monitoring-plugins have it: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from enum import IntEnum
 from zoneinfo import ZoneInfo
 
 from collectors.failures import CheckFailure, Void
-from collectors.reading import Verdict
+from collectors.reading import HardwareReading, Verdict
 from collectors.tls import expires_soon
 from exporter.clock import Moment
 from exporter.inventory import Check, Config, LampSourceEntry, Server
@@ -97,19 +97,29 @@ async def _lamps(server: Server, source: LampSourceEntry, secrets: Secrets, say:
     say(f"{server.name}/{source.source}: lamps by {source.kind} at {where}, for at most {DEADLINE:g} s")
     with patience(f"{server.name}/{source.source} under way"):
         outcome = await read_once(source, reader, secrets, DEADLINE)
-    for line in outcome.transcript:
+    state = as_confirmed(LampRead(Moment(0, 1), outcome, 0.0), server)
+    for line in lamps_told(outcome, state):
         say(f"  {line}")
     if isinstance(outcome, CheckFailure):
         say(f"UNKNOWN: {outcome}")
         return Status.UNKNOWN
-    state = as_confirmed(LampRead(Moment(0, 1), outcome, 0.0), server)
-    for known in sorted(state.lamps.values(), key=lambda known: (-known.verdict, known.lamp, known.component)):
-        say(f"  {known.verdict.name.lower():8} {known.lamp:12} {known.component}: {known.evidence}")
-    if outcome.locate is not None:
-        say(f"  the locate lamp is {'on' if outcome.locate else 'off'}")
     status = _BY_VERDICT[state.verdict]
     say(f"{status.name}: {len(state.lamps)} lamps, worst is {state.verdict.name.lower()}")
     return status
+
+
+def lamps_told(outcome: HardwareReading | CheckFailure, state: SourceState) -> Iterator[str]:
+    """Give what a read showed, a line each: the dialogue, every lamp with its evidence, the worst first."""
+    yield from outcome.transcript
+    if isinstance(outcome, CheckFailure):
+        return
+    for known in sorted(state.lamps.values(), key=lambda known: (-known.verdict, known.lamp, known.component)):
+        yield f"{known.verdict.name.lower():8} {known.lamp:12} {known.component}: {known.evidence}"
+    for lamp in sorted(outcome.lamps, key=lambda lamp: (lamp.lamp, lamp.component)):
+        if lamp.component not in state.lamps:
+            yield f"{'absent':8} {lamp.lamp:12} {lamp.component}: {lamp.evidence}"
+    if outcome.locate is not None:
+        yield f"the locate lamp is {'on' if outcome.locate else 'off'}"
 
 
 def as_confirmed(read: LampRead, server: Server) -> SourceState:

@@ -3,6 +3,7 @@
 import platform
 from collections import deque
 from collections.abc import Callable
+from enum import StrEnum
 from importlib.metadata import version
 
 import prometheus_client
@@ -13,6 +14,18 @@ from exporter.clock import SECOND, Clock
 from exporter.exposition import OPENMETRICS_END
 
 VERSION = version("dserver-exporter")
+
+
+class TrapResult(StrEnum):
+    """What became of a datagram at ``traps.listen``."""
+
+    REREAD = "reread"
+    JOINED = "joined"
+    LIMITED = "limited"
+    FOREIGN = "foreign"
+    MALFORMED = "malformed"
+    UNAUTHORIZED = "unauthorized"
+    DISCOVERY = "discovery"
 
 
 class RecentMaximum:
@@ -76,6 +89,16 @@ class Telemetry:
             "Batches that could not be written to the ledger. What they held is kept in memory and tried again.",
             registry=self.registry,
         )
+        self.traps = Counter(
+            "dserver_exporter_traps",
+            "Datagrams at traps.listen, by result: reread (the lamps are read now), joined (when the minute since the "
+            "last such read is over), limited (too many, not looked at), foreign (not from a controller of the "
+            "inventory), malformed, unauthorized, discovery (who we are was asked).",
+            ["result"],
+            registry=self.registry,
+        )
+        for result in TrapResult:
+            self.traps.labels(result)
         self.vantage_up = self._gauge(
             "vantage_up",
             "Whether our own uplink works: 1 while a vantage address answers or none is configured, 0 while all fail.",

@@ -18,7 +18,7 @@ from exporter.lamps import LampRead, SourceState
 from exporter.lampwatch import LampEntry
 from exporter.lastruns import look_at
 from exporter.monitor import Monitor
-from exporter.probe import LAMPS, as_confirmed
+from exporter.probe import LAMPS, as_confirmed, lamps_told
 from exporter.rendering import server_lamp_lines, source_lines
 from exporter.runner import run_once
 
@@ -123,10 +123,8 @@ class Prober:
 def _lamps_told(entry: LampEntry, read: LampRead, state: SourceState) -> Iterator[str]:
     where = entry.reader.endpoint()
     yield f"{entry.source.server}/{entry.source.source}: lamps by {entry.source.kind} at {where}"
-    for line in read.outcome.transcript:
+    for line in lamps_told(read.outcome, state):
         yield f"  {line}"
-    for known in sorted(state.lamps.values(), key=lambda known: (-known.verdict, known.lamp, known.component)):
-        yield f"  {known.verdict.name.lower():8} {known.lamp:12} {known.component}: {known.evidence}"
     failure = read.outcome if isinstance(read.outcome, CheckFailure) else None
     yield f"{_result(failure)} ({read.duration * 1000:.1f} ms)"
 

@@ -26,6 +26,7 @@ IDENTITY = {
     "ServiceCheckStale": {"instance"},
     "ServerLampAbnormal": {"customer_id", "server", "lamp"},
     "ServerLampUnreadable": {"customer_id", "server"},
+    "EventLogNearlyFull": {"customer_id", "server"},
     "OSContractEndsSoon": {"customer_id", "server"},
     "VantageLost": {"instance"},
     "DserverExporterDown": {"instance"},

@@ -248,6 +248,12 @@ def desk(peer: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -
             yield Desk(alertmanager, sink)
 
 
+def test_a_nearly_full_event_log_is_told_to_the_noc_alone_with_its_name(desk: Desk) -> None:
+    labels = {"alertname": "EventLogNearlyFull", "severity": "warning", "notify": "noc", "customer_id": "c0001"}
+    mails = desk.mails_of({**labels, "server": "db01"}, {"summary": "nearly full", "logs": "SEL (ipmi, 93%)"}, 1)
+    assert "イベントログ：SEL (ipmi, 93%)" in _to("noc@provider.example", mails).text
+
+
 def test_an_outage_is_told_in_good_japanese_to_every_contact(desk: Desk) -> None:
     mails = desk.mails_of({**OUTAGE, **HTTPS, "customer_id": "c0001"}, NOTES, 3)
     mail = _to("ops@customer.example", mails)

@@ -1,9 +1,15 @@
 """The promises of the lamp state: what a verdict needs, what silence does, when the next read follows."""
 
+from dataclasses import replace
+
+import pytest
+
 from collectors.failures import TimedOut, Unauthorized
 from collectors.reading import Hardware, HardwareReading, Lamp, LampReading, Verdict
 from exporter.clock import DAY, HOUR, MINUTE, SECOND, Moment
 from exporter.lamps import (
+    HARDWARE,
+    POWER_COMPONENT,
     LampRead,
     SourceState,
     abnormal_since,
@@ -138,15 +144,54 @@ def test_the_first_sight_of_a_sound_part_is_no_event() -> None:
     assert events == ()
 
 
-def test_another_serial_number_is_an_event() -> None:
-    def board(serial: str) -> HardwareReading:
-        return HardwareReading(hardware=Hardware("Example", "X1", serial, "1.0"))
+FIRST = Hardware("Example", "X1", "A", "1.0", "B1")
 
-    state = after(board("A"))
-    _, events = decide(state, LampRead(Moment(1, START), board("B"), 0.1), power_expected=True)
-    assert [event.subject for event in events] == ["hardware"]
-    _, none = decide(state, LampRead(Moment(1, START), board("A"), 0.1), power_expected=True)
-    assert none == ()
+
+@pytest.mark.parametrize(
+    ("now", "told"),
+    [
+        (replace(FIRST, serial="B"), "Example X1, serial B, board B1"),
+        (replace(FIRST, model="X2"), "Example X2, serial A, board B1"),
+        (replace(FIRST, board="B2"), "Example X1, serial A, board B2"),
+        (Hardware(model="X2"), "X2"),
+    ],
+)
+def test_another_model_serial_number_or_board_is_an_event_that_names_both(now: Hardware, told: str) -> None:
+    state = after(HardwareReading(hardware=FIRST))
+    after_it, [event] = decide(
+        state, LampRead(Moment(1, START), HardwareReading(hardware=now), 0.1), power_expected=True
+    )
+    assert (event.subject, event.was, event.now) == (HARDWARE, "Example X1, serial A, board B1", told)
+    assert now.model in event.evidence
+    assert after_it.hardware == now
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        FIRST,
+        None,
+        Hardware(),
+        replace(FIRST, firmware="2.0"),
+        replace(FIRST, manufacturer="EXAMPLE INC."),
+        replace(FIRST, serial="", board=""),
+    ],
+)
+def test_new_firmware_and_silence_about_the_hardware_are_no_exchange(now: Hardware | None) -> None:
+    state = after(HardwareReading(hardware=FIRST))
+    quiet, events = decide(state, LampRead(Moment(1, START), HardwareReading(hardware=now), 0.1), power_expected=True)
+    assert events == ()
+    exchanged = HardwareReading(hardware=replace(FIRST, serial="B"))
+    _, events = decide(quiet, LampRead(Moment(2, START), exchanged, 0.1), power_expected=True)
+    assert [event.subject for event in events] == [HARDWARE]
+
+
+def test_a_name_that_a_controller_gives_twice_never_hides_the_worse_of_the_two() -> None:
+    for pair in ((drive(CRITICAL), drive(NORMAL)), (drive(NORMAL), drive(CRITICAL)), (drive(CRITICAL), drive(None))):
+        assert verdict_of(after(*[reading(*pair)] * 2)) is CRITICAL
+    named_as_ours = LampReading(Lamp.OTHER, POWER_COMPONENT, CRITICAL, "a sensor of that name")
+    state = after(*[HardwareReading(lamps=(named_as_ours,), power=True)] * 2)
+    assert server_verdict([state]) is CRITICAL
 
 
 def wait(state: SourceState) -> int:

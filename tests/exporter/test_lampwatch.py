@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from collectors.failures import Unauthorized
 from collectors.reading import HardwareReading, Lamp, LampReading, Verdict
 from collectors.registry import LampTarget, Options, Registry, source
-from exporter.clock import DAY, SystemClock
+from exporter.clock import DAY, Moment, SystemClock
 from exporter.exposition import Exposition
 from exporter.families import Selection
 from exporter.inventory import LampSourceEntry, Server, Settings
 from exporter.lamps import SourceState
-from exporter.lampwatch import FLEET_LIMIT, RACK_LIMIT, LampWatch
+from exporter.lampwatch import FLEET_LIMIT, RACK_LIMIT, REREAD_PAUSE, LampWatch
 from exporter.ledger import Ledger
 from exporter.secrets import Secrets
 
@@ -27,6 +28,7 @@ class Hall:
         self.verdicts: dict[str, Verdict] = {}
         self.silent: set[str] = set()
         self.broken: set[str] = set()
+        self.locked: set[str] = set()
         self.reads: dict[str, int] = {}
         self.reading: dict[str, int] = {}
         self.most = 0
@@ -43,6 +45,8 @@ class Hall:
             await self.gate.wait()
             if name in self.silent:
                 await asyncio.Event().wait()
+            if name in self.locked:
+                raise Unauthorized("log-in", "scripted")
             if name in self.broken:
                 raise ZeroDivisionError("a defect of the reader")
             verdict = self.verdicts.get(name, Verdict.NORMAL)
@@ -75,13 +79,25 @@ def hall() -> Iterator[Hall]:
     del Registry.sources["scripted"]
 
 
+class AheadClock:
+    """The machine's clock, set ahead by the test."""
+
+    def __init__(self) -> None:
+        self.ahead = 0
+
+    def now(self) -> Moment:
+        now = SystemClock().now()
+        return Moment(now.monotonic + self.ahead, now.wall + self.ahead)
+
+
 class Rig:
     def __init__(self, storage: Path, settings: Settings = FAST) -> None:
         self.storage = storage
+        self.clock = AheadClock()
         self.exposition = Exposition()
         self.ledger = Ledger.open(storage, SystemClock())
         self.watch = LampWatch(
-            clock=SystemClock(),
+            clock=self.clock,
             ledger=self.ledger,
             exposition=self.exposition,
             secrets=Secrets({}),
@@ -232,4 +248,64 @@ async def test_a_source_removed_while_it_is_read_publishes_nothing(hall: Hall, t
     await until(lambda: rig.value("dserver_lamp_verdict", "web02") == 0)
     assert rig.value("dserver_lamp_verdict", "web01") is None
     assert ("web01", "scripted") not in rig.ledger.source_states()
+    await rig.stop()
+
+
+async def test_a_trap_makes_sound_lamps_be_read_now_and_then_when_the_minute_is_over(
+    hall: Hall, tmp_path: Path
+) -> None:
+    rig = Rig(tmp_path, Settings())
+    rig.add("db01")
+    rig.watch.poke()
+    await until(lambda: rig.value("dserver_lamp_verdict", "db01") == 0)
+    hall.verdicts["db01"] = Verdict.WARNING
+    assert rig.watch.reread("db01")
+    await until(lambda: hall.reads["db01"] == 2 and not hall.reading["db01"])
+    hall.verdicts["db01"] = Verdict.NORMAL
+    assert [rig.watch.reread("db01") for _ in range(1_000)] == [False] * 1_000
+    rig.clock.ahead += REREAD_PAUSE
+    rig.watch.poke()
+    await until(lambda: hall.reads["db01"] == 3 and not hall.reading["db01"])
+    entry = rig.watch.get(("db01", "scripted"))
+    assert entry
+    await until(lambda: not entry.running)
+    assert entry.due > rig.clock.now().monotonic + REREAD_PAUSE
+    assert not rig.watch.reread("db01")
+    await rig.stop()
+
+
+async def test_a_trap_during_a_read_makes_another_follow_it(hall: Hall, tmp_path: Path) -> None:
+    rig = Rig(tmp_path, Settings())
+    hall.gate.clear()
+    rig.add("db01")
+    rig.watch.poke()
+    await until(lambda: hall.reading.get("db01") == 1)
+    assert rig.watch.reread("db01")
+    hall.gate.set()
+    await until(lambda: hall.reads["db01"] == 2 and not hall.reading["db01"])
+    entry = rig.watch.get(("db01", "scripted"))
+    assert entry
+    await until(lambda: not entry.running)
+    assert entry.due > rig.clock.now().monotonic + REREAD_PAUSE
+    await rig.stop()
+
+
+async def test_traps_never_make_wrong_credentials_be_tried_again(hall: Hall, tmp_path: Path) -> None:
+    rig = Rig(tmp_path, Settings())
+    hall.locked.add("db01")
+    rig.add("db01")
+    rig.watch.poke()
+    await until(lambda: rig.value("dserver_lamp_check_failure_info", "db01") == 1)
+    entry = rig.watch.get(("db01", "scripted"))
+    assert entry
+    await until(lambda: not entry.running)
+    due = entry.due
+    assert not rig.watch.reread("db01")
+    assert entry.due == due
+    await rig.stop()
+
+
+async def test_a_trap_of_a_server_without_lamp_sources_reads_nothing(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, Settings())
+    assert not rig.watch.reread("gone01")
     await rig.stop()

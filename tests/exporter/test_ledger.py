@@ -16,7 +16,7 @@ from collectors.registry import Options
 from exporter.clock import HOUR, MINUTE, Moment, SystemClock
 from exporter.contract.incidents import IncidentEvent, What
 from exporter.inventory import Check, Timing
-from exporter.lamps import KnownLamp, LampEvent, SourceState
+from exporter.lamps import HARDWARE, KnownLamp, LampEvent, SourceState
 from exporter.ledger import (
     SCHEMA_VERSION,
     Ledger,
@@ -95,7 +95,7 @@ async def test_what_a_lamp_source_told_is_found_again_without_its_sensor_values(
     state = SourceState(
         lamps={"Drive 1": KnownLamp(Lamp.DRIVE, "Drive 1", Verdict.CRITICAL, Verdict.CRITICAL, 17, "reading=00")},
         logs=(EventLogReading("SEL", 12, 0.25),),
-        hardware=Hardware("Example", "X1", "S1", "1.2"),
+        hardware=Hardware("Example", "X1", "S1", "1.2", "B1"),
         locate=False,
         power=True,
         last_run=100,
@@ -110,9 +110,19 @@ async def test_what_a_lamp_source_told_is_found_again_without_its_sensor_values(
     assert ledger.source_states() == {("web01", "ipmi"): state}
 
 
+async def test_what_a_version_without_boards_told_of_the_hardware_is_found_again(ledger: Ledger) -> None:
+    await ledger.save([source_row(("web01", "ipmi"), SourceState(hardware=Hardware("Example", "X1", "S1", "1.2")))])
+    with ledger._engine.begin() as connection:
+        connection.exec_driver_sql(
+            """UPDATE source_states SET state = json_set(state, '$.hardware', json('["Example", "X1", "S1", "1.2"]'))"""
+        )
+    assert ledger.source_states()["web01", "ipmi"].hardware == Hardware("Example", "X1", "S1", "1.2")
+
+
 async def test_events_are_appended_in_order(ledger: Ledger, storage: Path) -> None:
     await ledger.save([check_event(CHECK, Transition(1, Phase.UP, Phase.DOWN, "refused", "connect"))])
     await ledger.save([source_event(("web01", "ipmi"), LampEvent(2, "Drive 1", "normal", "critical", "reading=00"))])
+    await ledger.save([source_event(("web01", "ipmi"), LampEvent(3, HARDWARE, "X1, serial A", "X1, serial B", "..."))])
     engine = sa.create_engine(f"sqlite:///{storage / 'ledger.db'}")
     with engine.connect() as connection:
         rows = connection.execute(sa.select(events).order_by(events.c.id)).all()
@@ -120,6 +130,7 @@ async def test_events_are_appended_in_order(ledger: Ledger, storage: Path) -> No
     assert [(row.kind, row.subject, row.was, row.now) for row in rows] == [
         ("check", "https", "up", "down"),
         ("lamp", "ipmi/Drive 1", "normal", "critical"),
+        ("hardware changed", "ipmi", "X1, serial A", "X1, serial B"),
     ]
 
 

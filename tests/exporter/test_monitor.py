@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import cast
@@ -15,6 +16,10 @@ from exporter.contract.incidents import IncidentEvent, What, holding
 from exporter.families import Selection
 from exporter.ledger import Ledger, incident_events, incident_record
 from exporter.monitor import Monitor
+from tests.peers.process import free_udp_port
+from tests.peers.snmptrap import Sender, snmptrap
+
+__all__ = ["snmptrap"]  # a fixture
 
 HEAD = """\
 global: {interval: 800ms, recheck_interval: 500ms, timeout: 400ms, outage_notice_after: 1s}
@@ -385,3 +390,49 @@ async def test_the_coming_end_of_the_verified_holidays_is_logged(
     late = 1_825_642_800_000  # 2027-11-08
     monkeypatch.setattr(site.monitor.clock, "now", lambda: type(now)(now.monotonic, late))
     await site.until(lambda: "the public holidays of Japan are verified until 2027-12-31 only" in caplog.text)
+
+
+async def test_a_trap_of_a_members_controller_makes_its_lamps_be_read_until_a_reload_takes_it_out(
+    site: Site, snmptrap: Sender
+) -> None:
+    def write(*servers: str, port: int) -> None:
+        site.write(*servers)
+        with site.file.open("a", encoding="utf-8") as file:
+            file.write(f"credentials: {{public: {{password_env: HOME}}}}\ntraps: {{listen: '127.0.0.1:{port}'}}\n")
+
+    def reads() -> float | None:
+        return site.value("dserver_lamp_check_last_run_timestamp_seconds", server="web01")
+
+    def traps(result: str) -> bool:
+        return f'dserver_exporter_traps_total{{result="{result}"}} 1.0' in site.monitor.telemetry.render().decode()
+
+    closed, first, second = (free_udp_port() for _ in range(3))
+    lamps = f"{{source: ipmi, address: 127.0.0.1, port: {closed}, credential: public}}"
+    member = f"{{name: web01, customer: c0001, address: 192.0.2.10, lamps: [{lamps}]}}"
+    write(member, port=first)
+    await site.start()
+    await site.until(lambda: reads() is not None)
+    before = reads()
+    await snmptrap.run("-v2c", "-c", "public", f"127.0.0.1:{first}", "", "1.3.6.1.6.3.1.1.5.1")
+    await site.until(lambda: traps("reread") and reads() != before)
+    write("{name: web01, customer: c0001, address: 192.0.2.10}", port=second)
+    await site.monitor.reload()
+    await snmptrap.run("-v2c", "-c", "public", f"127.0.0.1:{second}", "", "1.3.6.1.6.3.1.1.5.1")
+    await site.until(lambda: traps("foreign"))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", first))
+        write(member, port=first)
+        with pytest.raises(ConfigError, match="another program receives there"):
+            await site.monitor.reload()
+    assert "dserver_exporter_config_last_reload_successful 0.0" in site.monitor.telemetry.render().decode()
+    assert not site.monitor.config.servers["web01"].lamps
+
+
+async def test_traps_that_cannot_be_received_at_the_start_refuse_it_with_the_remedy(site: Site) -> None:
+    site.write("{name: web01, customer: c0001, address: 192.0.2.10}")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        with site.file.open("a", encoding="utf-8") as file:
+            file.write(f"traps: {{listen: '127.0.0.1:{taken.getsockname()[1]}'}}\n")
+        with pytest.raises(ConfigError, match=r"traps\.listen: SNMP traps cannot be received at .*stop it"):
+            await site.start()

@@ -28,6 +28,14 @@ def free_port() -> int:
         return port
 
 
+def free_udp_port() -> int:
+    """Return a UDP port that nothing receives at."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 class ServerProcess:
     """A program that serves HTTP, says at ``/-/ready`` when it is ready, and keeps port and storage when restarted."""
 

@@ -65,11 +65,12 @@ def parse_device(data: bytes) -> Device:
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """Model and serial number by the FRU inventory."""
+    """Model and serial number by the FRU inventory; ``board`` is the main board's own."""
 
     manufacturer: str = ""
     model: str = ""
     serial: str = ""
+    board: str = ""
 
 
 BOARD_FIELDS_AT, PRODUCT_FIELDS_AT = 6, 3

@@ -23,6 +23,7 @@ async def read(session: Session) -> identity.Product:
         manufacturer=product.manufacturer or board.manufacturer,
         model=product.model or board.model,
         serial=product.serial or board.serial,
+        board=board.serial,
     )
 
 

@@ -158,6 +158,7 @@ class Ipmi:
                 model=self._product.model,
                 serial=self._product.serial,
                 firmware=device.firmware,
+                board=self._product.board,
             ),
             locate=locate,
             power=bool(chassis[0] & 1) if chassis else None,

@@ -185,6 +185,7 @@ async def test_lamps_are_told_as_a_second_read_would_confirm_them(start: Any, co
         (
             LampReading(Lamp.DRIVE, "Drive 3", Verdict.CRITICAL, "fault asserted"),
             LampReading(Lamp.FAN, "Fan 1", Verdict.NORMAL, "ok"),
+            LampReading(Lamp.FAN, "Fan 2", None, "not present"),
         ),
         locate=True,
         transcript=("< chassis status 0x40",),
@@ -199,7 +200,8 @@ async def test_lamps_are_told_as_a_second_read_would_confirm_them(start: Any, co
     _, told = await client.get(f"{LAMPS}&debug=true")
     assert told.startswith(
         "web01/test: lamps by test at 192.0.2.110:623\n  < chassis status 0x40\n"
-        "  critical drive        Drive 3: fault asserted\n  normal   fan          Fan 1: ok\nsuccess ("
+        "  critical drive        Drive 3: fault asserted\n  normal   fan          Fan 1: ok\n"
+        "  absent   fan          Fan 2: not present\n  the locate lamp is on\nsuccess ("
     )
 
 

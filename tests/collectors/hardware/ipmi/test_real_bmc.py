@@ -178,11 +178,11 @@ def fru() -> bytes:
     return header + bytes([-sum(header) & 0xFF]) + board + product
 
 
-async def test_the_inventory_gives_model_and_serial_number(sim: Sim, read: Read) -> None:
+async def test_the_inventory_gives_model_and_serial_numbers_of_machine_and_board(sim: Sim, read: Read) -> None:
     with sim(fru=fru()) as bmc:
         reader = Ipmi(IpmiOptions(address="127.0.0.1", port=bmc.port))
         reading, again = await read(bmc, reader), await read(bmc, reader)
-    assert reading.hardware == Hardware("Dell", "PowerServe 640", "SN-4711", "2.43")
+    assert reading.hardware == Hardware("Dell", "PowerServe 640", "SN-4711", "2.43", "B-0001")
     assert again.hardware == reading.hardware
     assert not any(line.startswith("0a/11") for line in again.transcript)
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gzip
+import random
 import ssl
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
@@ -31,6 +32,7 @@ from collectors.hardware.redfish import Redfish, RedfishOptions, client
 from collectors.reading import HardwareReading, Lamp, Verdict
 from collectors.registry import LampTarget
 from tests.collectors.hardware.redfish.conftest import Read
+from tests.collectors.hardware.redfish.test_requests import large_server
 from tests.peers.certificates import Authority, server_context
 from tests.peers.process import free_port
 from tests.peers.redfish_service import (
@@ -59,6 +61,7 @@ SERVER = tree_of(
     {"@odata.id": f"{MEMORY}/2", "Name": "DIMM 2", "Status": FINE},
     {"@odata.id": "/redfish/v1/Chassis/1", "Name": "Chassis", "Status": FINE},
 )
+LARGE = large_server(old=True, new=True)
 
 
 def verdicts(reading: HardwareReading) -> dict[str, Verdict | None]:
@@ -492,3 +495,28 @@ async def test_a_head_without_end_ends_the_read(line: bytes) -> None:
         with pytest.raises((UnexpectedReply, TimedOut, Unreachable)) as failure:
             await once(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", within=1.0)
     assert failure.value.step == "service root"
+
+
+@pytest.mark.parametrize("seed", range(60))
+async def test_whatever_single_requests_are_answered_no_session_is_left(
+    read: Read, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Any path but the session's own answers with anything, or not at all, now and then."""
+    monkeypatch.setattr(client, "REQUEST_TIMEOUT", 0.05)
+    choose = random.Random(seed)
+    async with serving(LARGE) as service:
+        answers = [
+            *(says(status) for status in (200, 202, 204, 206, 301, 400, 401, 403, 404, 405, 429, 500, 501, 503, 504)),
+            *(says(200, body) for body in (b"{}", b"[]", b"null", b'{"Members": [{}]}', b"\xff\xfe{}", b"{" * 99)),
+            *(says(302, Location=link) for link in ("/", "//x/redfish/", f"{ROOT}/", f"{MEMORY}/1", "\x7f")),
+            says(200, b"{}", Content_Encoding="gzip"),
+            hanging_up(service, times=1),
+            never,
+        ]
+        for path in service.tree:
+            if choose.random() < 0.1:
+                service.answers[path] = choose.choice(answers)
+        with contextlib.suppress(CheckFailure):
+            reading = await read(service)
+            assert reading.lamps
+        assert service.sessions == {}

@@ -23,12 +23,15 @@ from collectors.failures import (
     Unreachable,
     translate,
 )
-from collectors.hardware.redfish.documents import printable, unpacked
+from collectors.hardware.redfish.documents import printable, unpacked, values_in
 from collectors.transcript import Transcript
 
 LONGEST_BODY = 4 * 1024 * 1024
-LONGEST_READ = 64 * 1024 * 1024
+LONGEST_READ = 16 * 1024 * 1024
 """Bytes of one body and of one whole read, packed or unpacked."""
+MOST_VALUES = 100_000
+MOST_VALUES_READ = 300_000
+"""Of JSON, in one body and in one whole read: a hundred bytes of memory each. A thousand log entries have 10,000."""
 MOST_REQUESTS = 1_500
 REQUEST_TIMEOUT = 30.0
 """Seconds for one answer: slow controllers need ten for a long collection."""
@@ -104,7 +107,7 @@ class Client:
         self.authorisation: dict[str, str] = {}
         self.step = "connect"
         self.requests = 0
-        self._received = 0
+        self._received = self._values = 0
         self._stalled = False
         self._lost = False
         connector = aiohttp.TCPConnector(limit=1, ssl=trust)
@@ -160,10 +163,30 @@ class Client:
                 answer = await self._answer(response)
         except TimeoutError as error:
             raise TimedOut(self.step, f"no answer to {method} {target}") from error
+        except aiohttp.ClientConnectorCertificateError as error:
+            raise await self._refused(error.certificate_error, limit) from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise meaning(error, self.step) from error
         self.transcript.note("<", f"{answer}, {len(answer.body)} bytes")
         return answer
+
+    async def _refused(self, error: Exception, limit: float) -> CheckFailure:
+        """Say what is wrong with a certificate that was not accepted, after a second look: TLS shows it only then."""
+        if not isinstance(error, ssl.SSLCertVerificationError):
+            return translate(error, tls.STEP)
+        host = self.origin.host or ""
+        der = b""
+        try:
+            async with asyncio.timeout_at(limit):
+                unverified = tls.contexts.get(tls.TlsOptions(), verify=False)
+                _, writer = await asyncio.open_connection(host, self.origin.port, ssl=unverified)
+                der = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+                writer.transport.abort()
+        except OSError:  # TimeoutError is one; the first look's failure stands, whatever hinders the second
+            self.transcript.note("*", "a second look at the certificate failed")
+        certificate = tls.read_certificate(der) if der else None
+        detail = tls.explain(error, certificate, host) + (f"; its fingerprint is {tls.fingerprint(der)}" if der else "")
+        return CertificateFailure(tls.flaw_of(error, certificate), printable(detail, 500))
 
     async def _answer(self, response: aiohttp.ClientResponse) -> Answer:
         body = bytearray()
@@ -177,9 +200,12 @@ class Client:
             plain = unpacked(bytes(body), fields.get("content-encoding", ""), LONGEST_BODY)
         except ValueError as error:
             raise Unreadable(str(error)) from error
+        if (values := values_in(plain)) > MOST_VALUES:
+            raise Unreadable(f"its body has more than {MOST_VALUES} values")
         self._received += max(len(plain), len(body))
-        if self._received > LONGEST_READ:
-            raise UnexpectedReply(self.step, f"it has no end: more than {LONGEST_READ} bytes")
+        self._values += values
+        if self._received > LONGEST_READ or self._values > MOST_VALUES_READ:
+            raise UnexpectedReply(self.step, f"it has no end: {self._received} bytes, {self._values} values")
         return Answer(response.status, plain, fields)
 
 
@@ -188,9 +214,7 @@ def meaning(error: Exception, step: str) -> CheckFailure:
     # Most specific first: the connector's errors are OSErrors, and carry the one that caused them.
     match error:
         case aiohttp.ServerFingerprintMismatch():
-            return CertificateFailure(tls.Flaw.PIN, f"its fingerprint is {error.got.hex(':')}, not the one configured")
-        case aiohttp.ClientConnectorCertificateError(certificate_error=ssl.SSLCertVerificationError() as refusal):
-            return CertificateFailure(tls.flaw_of(refusal), refusal.verify_message)
+            return CertificateFailure(tls.Flaw.PIN, f"its fingerprint is {error.got.hex()}, not the one configured")
         case aiohttp.ClientConnectorSSLError():
             return translate(error.os_error, tls.STEP)
         case aiohttp.ClientConnectorDNSError():

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 
 LONGEST_TEXT = 100
 LONGEST_EVIDENCE = 400
-MOST_ITEMS = 1024
-"""Entries of one array that are looked at."""
 
 WORDS = frozenset({"State", "Health", "HealthRollup", "HealthRollUp"})
 """What a Status is judged by."""
@@ -57,6 +55,11 @@ def unpacked(body: bytes, coding: str, limit: int) -> bytes:
     if not unpacker.eof:
         raise ValueError(f"its {coding} body is cut off")
     return plain
+
+
+def values_in(body: bytes) -> int:
+    """Return how many values JSON text may have: what it takes in memory, many times its length."""
+    return sum(body.count(mark) for mark in (b",", b"[", b"{"))
 
 
 def parsed(body: bytes) -> Json:
@@ -122,8 +125,8 @@ def mapping(value: object) -> Json:
 
 
 def mappings(value: object) -> tuple[Json, ...]:
-    """Return the objects in an array, at most MOST_ITEMS."""
-    return tuple(item for item in value[:MOST_ITEMS] if isinstance(item, dict)) if isinstance(value, list) else ()
+    """Return the objects in an array."""
+    return tuple(item for item in value if isinstance(item, dict)) if isinstance(value, list) else ()
 
 
 def link(value: object) -> str:
@@ -137,16 +140,17 @@ def is_whole(value: Json) -> bool:
     return any(not key.startswith("@") for key in value)
 
 
-def _words(value: object) -> object:
-    """Leave out what else may stand in a Status, such as long Conditions."""
+def _sent(value: object) -> str:
+    """Return a value as it was sent; of a Status only what is judged by, not its long Conditions."""
     if isinstance(value, dict) and WORDS & value.keys():
-        return {key: item for key, item in value.items() if key in WORDS}
-    return value
+        value = {key: item for key, item in value.items() if key in WORDS}
+    try:
+        return _SURROGATE.sub("?", json.dumps(value, ensure_ascii=False))
+    except RecursionError:  # what could just be parsed may be too deep to be written from here
+        return "..."
 
 
 def evidence(path: str, data: Json, *keys: str) -> str:
-    """Return properties of a resource as they were sent, after its path; of a Status what is judged by."""
-    told = [
-        f"{key}={_SURROGATE.sub('?', json.dumps(_words(data[key]), ensure_ascii=False))}" for key in keys if key in data
-    ]
-    return printable(f"{path} {', '.join(told) or 'without ' + keys[0]}", LONGEST_EVIDENCE)
+    """Return properties of a resource as they were sent, after its path."""
+    told = ", ".join(f"{key}={_sent(data[key])}" for key in keys if key in data)
+    return printable(f"{path} {told or 'without ' + keys[0]}", LONGEST_EVIDENCE)

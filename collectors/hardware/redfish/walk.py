@@ -32,6 +32,7 @@ BUDGET = 30
 MOST_MEMBERS = 512
 MOST_PAGES = 32
 """Of one collection: more is a loop, or no server."""
+MOST_PARTS = 4096
 MOST_REDIRECTS = 3
 
 NOT_THERE = frozenset({404, 405, 410, 501})
@@ -285,6 +286,8 @@ class Walk:
         if resource.path not in self._taken:
             self._taken.add(resource.path)
             self.found.parts += (*parts, *oem.parts(resource))
+            if len(self.found.parts) > MOST_PARTS:
+                raise UnexpectedReply(self._client.step, f"it has no end: more than {MOST_PARTS} parts")
 
     def _leave(self, path: str, lamp: Lamp | None, why: str) -> None:
         if path:

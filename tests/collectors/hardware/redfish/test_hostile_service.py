@@ -1,7 +1,9 @@
 """The reader against a service that is slow, lost, endless, garbled or malicious: it fails alone and leaves nothing."""
 
 import asyncio
+import contextlib
 import gzip
+import random
 import ssl
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
@@ -30,6 +32,7 @@ from collectors.hardware.redfish import Redfish, RedfishOptions, client
 from collectors.reading import HardwareReading, Lamp, Verdict
 from collectors.registry import LampTarget
 from tests.collectors.hardware.redfish.conftest import Read
+from tests.collectors.hardware.redfish.test_requests import large_server
 from tests.peers.certificates import Authority, server_context
 from tests.peers.process import free_port
 from tests.peers.redfish_service import (
@@ -58,6 +61,7 @@ SERVER = tree_of(
     {"@odata.id": f"{MEMORY}/2", "Name": "DIMM 2", "Status": FINE},
     {"@odata.id": "/redfish/v1/Chassis/1", "Name": "Chassis", "Status": FINE},
 )
+LARGE = large_server(old=True, new=True)
 
 
 def verdicts(reading: HardwareReading) -> dict[str, Verdict | None]:
@@ -87,6 +91,7 @@ def says(status: int, body: bytes = b"", **fields: str) -> Handler:
         (says(200, b'{"Status": NaN}'), "NaN is no JSON number"),
         (says(200, b"[" * 100_000), "nested too deeply"),
         (says(200, b'{"a":' * 100_000), "nested too deeply"),
+        (says(200, b'{"Id": [' + b"[]," * 200_000 + b"[]]}"), "more than 100000 values"),
         (says(200, b'{"Id": ' + b"9" * 5_000 + b"}"), "it is not JSON"),
         (says(200, b"{}", Content_Encoding="br"), "'br' was not asked for"),
         (says(200, b"{}", Content_Encoding="gzip"), "gzip body is broken"),
@@ -181,6 +186,16 @@ async def test_many_large_bodies_end_the_read(read: Read, monkeypatch: pytest.Mo
         assert service.sessions == {}
 
 
+async def test_a_nesting_that_can_just_be_parsed_is_unknown_and_breaks_nothing(read: Read) -> None:
+    async with serving(SERVER) as service:
+        reader = Redfish(RedfishOptions(url=service.url))
+        for depth in range(850, 1_000):  # somewhere among them is Python's limit, here and there
+            body = b'{"Name": "DIMM 1", "Status": {"State": ' + b"[" * depth + b"]" * depth + b"}}"
+            service.answers[f"{MEMORY}/1"] = says(200, body)
+            reading = await read(service, reader)
+            assert Verdict.UNKNOWN in verdicts(reading).values()
+
+
 # Links and collections
 
 
@@ -240,6 +255,15 @@ async def test_a_collection_of_very_many_is_cut(read: Read) -> None:
         reading = await read(service)
     assert 500 < len(reading.lamps) < 600
     assert Verdict.UNKNOWN in verdicts(reading).values()
+
+
+async def test_more_parts_than_any_server_has_end_the_read(read: Read) -> None:
+    fans = [{"Name": f"Fan {n}", "Status": FINE} for n in range(5_000)]
+    chassis = {**SERVER["/redfish/v1/Chassis/1"], "Thermal": {"@odata.id": f"{ROOT}/T"}}
+    async with serving({**SERVER, "/redfish/v1/Chassis/1": chassis, f"{ROOT}/T": {"Fans": fans}}) as service:
+        with pytest.raises(UnexpectedReply, match="more than 4096 parts"):
+            await read(service)
+        assert service.sessions == {}
 
 
 async def test_resources_that_contain_each_other_are_read_once(read: Read) -> None:
@@ -356,7 +380,7 @@ def certificate(authority: Authority) -> Path:
 
 def fingerprint(certificate: Path) -> str:
     der = ssl.PEM_cert_to_DER_cert(certificate.read_text().partition("-----BEGIN PRIVATE")[0])
-    return sha256(der).digest().hex(":")
+    return sha256(der).hexdigest()
 
 
 async def test_a_certificate_is_verified_by_the_ca_file(read: Read, authority: Authority, certificate: Path) -> None:
@@ -365,6 +389,8 @@ async def test_a_certificate_is_verified_by_the_ca_file(read: Read, authority: A
         with pytest.raises(CertificateFailure) as failure:
             await read(service)
     assert (failure.value.step, service.opened) == ("chain", 1)
+    assert "its issuer 'Test authority' is not trusted" in failure.value.detail
+    assert f"its fingerprint is {fingerprint(certificate)}" in failure.value.detail
 
 
 async def test_a_certificate_for_another_name_is_not_accepted(read: Read, authority: Authority) -> None:
@@ -372,6 +398,7 @@ async def test_a_certificate_for_another_name_is_not_accepted(read: Read, author
         with pytest.raises(CertificateFailure) as failure:
             await read(service, ca_file=authority.file)
     assert failure.value.step == "name"
+    assert failure.value.detail.startswith("it is for bmc.example, not for 127.0.0.1")
     assert service.asked == []
 
 
@@ -431,9 +458,9 @@ def test_the_endpoint_is_host_and_port(url: str, endpoint: str) -> None:
     assert Redfish(RedfishOptions(url=url)).endpoint() == endpoint
 
 
-async def once(url: str, **options: object) -> HardwareReading:
+async def once(url: str, *, within: float = 5.0, **options: object) -> HardwareReading:
     reader = Redfish(RedfishOptions.model_validate({"url": url, **options}))
-    return await reader.read(LampTarget(credential()), asyncio.get_running_loop().time() + 5.0)
+    return await reader.read(LampTarget(credential()), asyncio.get_running_loop().time() + within)
 
 
 def hanging_up(service: RedfishService, times: int) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
@@ -450,3 +477,46 @@ def hanging_up(service: RedfishService, times: int) -> Callable[[web.Request], A
         raise asyncio.CancelledError
 
     return answer
+
+
+@pytest.mark.parametrize("line", [b"X-Filler: x\r\n", b"HTTP/1.1 100 Continue\r\n\r\n", b"x"])
+async def test_a_head_without_end_ends_the_read(line: bytes) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        if line.startswith(b"X-"):
+            writer.write(b"HTTP/1.1 200 OK\r\n")
+        with contextlib.suppress(ConnectionError):
+            while True:
+                writer.write(line * 1_000)
+                await writer.drain()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    async with server:
+        with pytest.raises((UnexpectedReply, TimedOut, Unreachable)) as failure:
+            await once(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", within=1.0)
+    assert failure.value.step == "service root"
+
+
+@pytest.mark.parametrize("seed", range(60))
+async def test_whatever_single_requests_are_answered_no_session_is_left(
+    read: Read, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Any path but the session's own answers with anything, or not at all, now and then."""
+    monkeypatch.setattr(client, "REQUEST_TIMEOUT", 0.05)
+    choose = random.Random(seed)
+    async with serving(LARGE) as service:
+        answers = [
+            *(says(status) for status in (200, 202, 204, 206, 301, 400, 401, 403, 404, 405, 429, 500, 501, 503, 504)),
+            *(says(200, body) for body in (b"{}", b"[]", b"null", b'{"Members": [{}]}', b"\xff\xfe{}", b"{" * 99)),
+            *(says(302, Location=link) for link in ("/", "//x/redfish/", f"{ROOT}/", f"{MEMORY}/1", "\x7f")),
+            says(200, b"{}", Content_Encoding="gzip"),
+            hanging_up(service, times=1),
+            never,
+        ]
+        for path in service.tree:
+            if choose.random() < 0.1:
+                service.answers[path] = choose.choice(answers)
+        with contextlib.suppress(CheckFailure):
+            reading = await read(service)
+            assert reading.lamps
+        assert service.sessions == {}

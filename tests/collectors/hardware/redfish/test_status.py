@@ -183,6 +183,13 @@ def test_the_lamp_of_a_system_shows_its_roll_up() -> None:
     assert part.verdict is WARNING
 
 
+def test_evidence_of_a_bottomless_value_is_told_as_cut() -> None:
+    value: list[object] = []
+    for _ in range(100_000):
+        value = [value]
+    assert evidence("/redfish/v1/x", {"Status": value}, "Status") == "/redfish/v1/x Status=..."
+
+
 def test_evidence_is_one_printable_line_of_bounded_length() -> None:
     told = evidence("/redfish/v1/x", {"Status": {"Health": "\ud800\n" * 500, "Conditions": ["x"] * 500}}, "Status")
     assert told.isprintable()

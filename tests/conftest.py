@@ -12,6 +12,8 @@ INSTALL = {
     "ipmi-sensors": "apt install freeipmi-tools",
     "ipmitool": "apt install ipmitool",
     "nginx": "apt install nginx-light",
+    "snmpd": "apt install snmpd",
+    "snmpget": "apt install snmp",
     "sshd": "apt install openssh-server",
     "postfix": "apt install postfix (and run the tests as root: its master process has to be)",
     "prometheus": "apt install prometheus (3.x; put the binary on the PATH)",

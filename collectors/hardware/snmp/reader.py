@@ -20,8 +20,10 @@ from collectors.hardware.snmp.keys import Account, Keys, account_of, community_o
 from collectors.hardware.snmp.mib import Table, Value, Vendor, text_of
 from collectors.hardware.snmp.session import (
     HURRIED,
+    LOGGING_IN,
     REPETITIONS,
     SYSTEM,
+    WAITS,
     Exhausted,
     Session,
     Silent,
@@ -138,14 +140,18 @@ class Snmp:
     async def _log_in(self, session: Session, account: Account) -> None:
         """Log in as a v3 user, with the keys of the last read where it is still the same engine and account."""
         if self._keys is not None and self._keys.account == account:
+            session.waits = LOGGING_IN
             try:
                 await session.log_in(self._keys, self._keys.user(self._expansion))
             except Silent:
                 session.transcript.note("the engine we know does not answer; asking who is there")
             else:
                 return
+            finally:
+                session.waits = WAITS
         self._keys = None
         keys = account.localised(await session.discover(account))
+        session.waits = LOGGING_IN
         # Known ways to lengthen the key first; the one that worked last before the others.
         for expansion in sorted(account.expansions, key=lambda each: each is not self._expansion):
             try:
@@ -155,6 +161,7 @@ class Snmp:
                 session.transcript.note(f"no log-in with the key made long by {expansion.name}'s way: {refusal}")
             else:
                 self._keys, self._expansion = keys, expansion
+                session.waits = WAITS
                 return
         raise Unauthorized(
             "log-in", "the agent names its engine, and does not let us in: user, passwords or protocols are not its own"

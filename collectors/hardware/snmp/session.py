@@ -30,6 +30,8 @@ WAITS: Final = (1.5, 3.0, 5.5)
 """Seconds until a request is sent again; their sum is how long an agent may be silent."""
 HURRIED: Final = (2.0,)
 """The same, once the agent did not answer for a table."""
+LOGGING_IN: Final = (1.0, 2.5)
+"""The same, once an agent that must like our keys has told its name."""
 
 BATCH = 20
 """Objects asked in one GET: their answer fits into the 484 bytes that every agent must take, or is split."""

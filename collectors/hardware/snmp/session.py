@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Final, Literal, Self, TypeVar, cast
+from typing import Final, Literal, Self, TypeVar
 
 from gufo.snmp import SnmpAuthError, User
 from gufo.snmp._fast import GetIter, SnmpV1ClientSocket, SnmpV2cClientSocket, SnmpV3ClientSocket
@@ -151,12 +151,16 @@ class Session:
         self._socket = self._opened(lambda: SnmpV3ClientSocket(self._place, engine, user.name, *key, 0, 0, 0, 0))
 
     async def _refresh(self) -> None:
-        v3 = self._v3
-        await self._ask(v3.send_refresh, v3.recv_refresh)
+        await self._ask(lambda _: self._v3.send_refresh(), lambda _: self._v3.recv_refresh())
 
     @property
     def _v3(self) -> SnmpV3ClientSocket:
         assert isinstance(self._socket, SnmpV3ClientSocket)
+        return self._socket
+
+    @property
+    def _any(self) -> Socket:
+        assert self._socket is not None
         return self._socket
 
     def _opened(self, build: Callable[[], Socket]) -> Socket:
@@ -179,6 +183,9 @@ class Session:
                 # An error, such as "too big", spoils the whole answer, and gufo-snmp does not show it.
                 middle = len(batch) // 2
                 pending += [batch[middle:], batch[:middle]]
+            elif not answer and self._canary:
+                self._canary = ()
+                pending.append(batch)
             found |= said
         return found
 
@@ -191,9 +198,7 @@ class Session:
         return True
 
     async def _get(self, oids: list[str]) -> dict[str, Value]:
-        assert self._socket is not None
-        ask, hear = self._socket.send_get_many, self._socket.recv_get_many
-        return await self._ask(lambda: ask(oids), hear)
+        return await self._ask(lambda any_: any_.send_get_many(oids), lambda any_: any_.recv_get_many())
 
     async def has_any(self, subtree: str) -> bool:
         """Tell whether the agent has an object below ``subtree``. Raises Silent."""
@@ -238,10 +243,12 @@ class Session:
 
     async def _bulk(self, place: GetIter) -> Page | None:
         """Return the next rows of a column, its end as None among them; None where GETBULK tells nothing."""
-        assert self._socket is not None
-        ask, hear = self._socket.send_get_bulk, self._socket.recv_get_bulk
+        nothing: Page = []
         try:
-            return await self._ask(lambda: ask(place), lambda: hear(place), nothing=cast("Page", [])) or None
+            return (
+                await self._ask(lambda any_: any_.send_get_bulk(place), lambda any_: any_.recv_get_bulk(place), nothing)
+                or None
+            )
         except Silent as silence:
             self._bulk_is_mute = not silence.garbage
             return None
@@ -260,19 +267,23 @@ class Session:
         return page
 
     async def _next(self, place: GetIter) -> Page:
-        assert self._socket is not None
-        ask, hear = self._socket.send_get_next, self._socket.recv_get_next
-        return await self._ask(lambda: ask(place), lambda: [hear(place)], nothing=cast("Page", []))
+        nothing: Page = []
+        return await self._ask(
+            lambda any_: any_.send_get_next(place), lambda any_: [any_.recv_get_next(place)], nothing
+        )
 
-    async def _ask(self, ask: Callable[[], None], hear: Callable[[], T], nothing: T | None = None) -> T:
-        """Send a request until it is answered. ``nothing`` stands for an answer without a value."""
+    async def _ask(self, ask: Callable[[Socket], None], hear: Callable[[Socket], T], nothing: T | None = None) -> T:
+        """Send a request until it is answered. ``nothing`` stands for an answer without a value.
+
+        Nothing here keeps the socket: an exception may keep this frame for long.
+        """
         garbage = ""
         for wait in self.waits:
             self.requests += 1
             if self.requests > MOST_REQUESTS:
                 raise Exhausted(f"more than {MOST_REQUESTS} requests")
             try:
-                ask()
+                ask(self._any)
             except (OSError, ValueError) as error:
                 raise self._meaning(error) from error
             until = min(self._loop.time() + wait, self._deadline)
@@ -280,7 +291,7 @@ class Session:
                 if not await self._readable(until):
                     break
                 try:
-                    return hear()
+                    return hear(self._any)
                 except BlockingIOError:
                     continue
                 except StopAsyncIteration:
@@ -303,9 +314,8 @@ class Session:
 
     async def _readable(self, until: float) -> bool:
         """Wait until there is a datagram; False when there is none in time."""
-        assert self._socket is not None
         waiter: asyncio.Future[bool] = self._loop.create_future()
-        descriptor = self._socket.get_fd()
+        descriptor = self._any.get_fd()
 
         def settle(*, arrived: bool) -> None:
             if not waiter.done():

@@ -33,8 +33,8 @@ HURRIED: Final = (2.0,)
 LOGGING_IN: Final = (1.0, 2.5)
 """The same, once an agent that must like our keys has told its name."""
 
-BATCH = 20
-"""Objects asked in one GET: their answer fits into the 484 bytes that every agent must take, or is split."""
+BATCH = 30
+"""Objects asked in one GET. The answer mostly fits into one frame; too big for an agent, it is asked in halves."""
 REPETITIONS, GENTLE, NO_BULK = 25, 6, 0
 """Rows asked by one GETBULK, after it failed once, and after it failed twice: GETNEXT then."""
 MOST_REQUESTS = 1_500
@@ -107,7 +107,6 @@ class Session:
         self._socket: Socket | None = None
         self._batch = BATCH
         self._canary: tuple[str, ...] = (SYSTEM,)
-        self._shared: dict[str, Column] = {}
         self._bulk_is_mute: bool | None = None
         """Whether the last GETBULK got no answer at all (True), or only an unreadable one (False)."""
 
@@ -177,7 +176,8 @@ class Session:
         while pending:
             batch = pending.pop()
             answer = await self._get([*batch, *self._canary])
-            said = {oid: value for oid, value in answer.items() if oid in batch}
+            asked = set(batch)
+            said = {oid: value for oid, value in answer.items() if oid in asked}
             self.transcript.note(f"get {batch[0]} and {len(batch) - 1} more: {len(said)} answered")
             if not answer and len(batch) > 1:
                 # An error, such as "too big", spoils the whole answer, and gufo-snmp does not show it.
@@ -204,17 +204,8 @@ class Session:
         """Tell whether the agent has an object below ``subtree``. Raises Silent."""
         return bool(await self._next(GetIter(subtree, 1)))
 
-    async def column(self, oid: str, *, shared: bool = False) -> Column:
-        """Return all that is below ``oid``; one that several tables share is read once. Raises Silent."""
-        if oid in self._shared:
-            return self._shared[oid]
-        column = await self._walk(oid)
-        if shared:
-            self._shared[oid] = column
-        return column
-
-    async def _walk(self, oid: str) -> Column:
-        """Read a column. A row that comes again ends it: some agents never stop."""
+    async def column(self, oid: str) -> Column:
+        """Return all that is below ``oid``. A row that comes again ends it: some agents never stop. Raises Silent."""
         column, where = Column(), len(oid) + 1
         cells, place = column.cells, GetIter(oid, self.repetitions)
         bulk, ended = self.repetitions > NO_BULK, False

@@ -22,7 +22,11 @@ NAME = "shop.example"
 """What the targets' certificate is for."""
 HEAD = """\
 global: {{interval: {interval}ms, timeout: 5s, lamp_interval: {interval}ms}}
-credentials: {{bmc: {{username: monitor, password_file: password}}}}
+credentials:
+  bmc: {{username: monitor, password_file: password}}
+  v2c: {{community_file: password}}
+  v3: {{username: monitor, auth_protocol: SHA-256, auth_password_file: password, priv_protocol: AES-128, \
+priv_password_file: password}}
 customers: [{{id: c0001, name: Example, managed: true, contacts: [{{name: Desk, email: ops@customer.example}}]}}]
 servers:
 """

@@ -10,7 +10,7 @@ from tests.bench.protocols import PROTOCOLS, row_key
 
 BEGIN, END = "<!-- make bench: begin -->\n", "<!-- make bench: end -->\n"
 OPEN = "–"
-BLACKBOX, IPMI, CLIENT = "blackbox_exporter", "ipmi_exporter", "prometheus_client"
+BLACKBOX, IPMI, SNMP, CLIENT = "blackbox_exporter", "ipmi_exporter", "snmp_exporter", "prometheus_client"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,8 @@ ROWS: Mapping[str, Spec] = {
     "bmc": Spec("BMC of 27 sensors, all that we read", READ, f"{IPMI}, FreeIPMI", goal=1 / 10),
     "bmc-sensors": Spec("BMC of 27 sensors, the peer reads sensors only", READ, f"{IPMI}, FreeIPMI"),
     "bmc-native": Spec("BMC of 27 sensors, all that we read", READ, f"{IPMI}, native"),
+    "snmp": Spec("SNMP agent of 58 parts, v2c", READ, SNMP, goal=1),
+    "snmp-v3": Spec("SNMP agent of 58 parts, v3, SHA-256 and AES", READ, SNMP, goal=1),
     "scrape": Spec("Scrape of 48,000 samples, rendered", "ms CPU", f"{CLIENT}.generate_latest", goal=1 / 20),
     "served": Spec("Scrape of 1,000 servers x 12 checks, over HTTP with gzip", "ms"),
     "served-cpu": Spec("the same", "ms CPU"),

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from exporter.timetable import share
-from tests.bench import ours, peers
+from tests.bench import ours, peers, snmp
 from tests.bench.measure import Answer, Helper, Sample, children_seconds, cpu_seconds, resident_bytes
 from tests.bench.ours import CHECKS_PER_SERVER, Exporter
 from tests.bench.protocols import PROTOCOLS, Protocol, row_key
 from tests.bench.report import BLACKBOX, Result
 from tests.peers.certificates import Authority
 from tests.peers.ipmi_sim import IpmiSim
+from tests.peers.snmpd import Snmpd
 
 RATE = 200.0
 """Checks a second: 10,000 servers with 12 each, every ten minutes."""
@@ -85,6 +86,7 @@ class Bench:
             self._services()
             self._protocols()
             self._controllers()
+            self._agents()
             self._rendering()
             self._served()
             self._loading("load-short", ours.fleet)
@@ -220,19 +222,40 @@ class Bench:
                 contenders.append(Contender("bmc-native", native, url, passes))
             elif program:
                 missing["bmc-native"] = "knows port 623 only, which is not to be had here"
-            mine = self._reads(bmc, contenders)
+            lamp = f"{{source: ipmi, address: 127.0.0.1, port: {self._ports['bmc']}, credential: bmc}}"
+            mine = self._reads("BMC", "bmc", lamp, bmc.password, contenders)
             self.results |= {row: Result(mine, why) for row, why in missing.items()}
             self.results |= {each.row: each.result(mine) for each in contenders}
 
-    def _reads(self, bmc: IpmiSim, contenders: Sequence[Contender]) -> Sample:
-        names = (name for name in _names("s") if self._in_turn((name, "ipmi"), contenders))
+    def _agents(self) -> None:
+        simulator, program = peers.find("snmpd"), peers.find("snmp_exporter")
+        rows = {"snmp": ("v2c", "public"), "snmp-v3": ("v3", snmp.USER.auth_password)}
+        if simulator is None:
+            self.results |= dict.fromkeys(rows, Result("snmpd is not installed"))
+            return
+        with ExitStack() as stack:
+            agent = stack.enter_context(Snmpd(simulator, next(self._folders), snmp.served(), [snmp.USER]))
+            port = self._targets.ask({"agent": agent.port})["ports"]["snmp"]
+            peer = stack.enter_context(self._peer(program, snmp.module())) if program else None
+            for row, (auth, password) in rows.items():
+                contenders = []
+                if peer:
+                    url = f"{peer.url}/snmp?target=127.0.0.1:{port}&module=lamps&auth={auth}"
+                    contenders.append(Contender(row, peer, url, "\nlamp_2_1_0 3\n"))
+                lamp = f"source: snmp, address: 127.0.0.1, port: {port}, version: {auth[1:]}, credential: {auth}"
+                mine = self._reads(f"SNMP {auth}", "snmp", f"{{{lamp}}}", password, contenders)
+                self.results[row] = Result(mine, "snmp_exporter is not installed")
+                self.results |= {each.row: each.result(mine) for each in contenders}
+
+    def _reads(self, title: str, target: str, lamp: str, password: str, contenders: Sequence[Contender]) -> Sample:
+        source = lamp.partition("source: ")[2].partition(",")[0]
+        names = (name for name in _names("s") if self._in_turn((name, source), contenders))
         servers = list(itertools.islice(names, round(READS * self._turn)))
-        lamp = f"{{source: ipmi, address: 127.0.0.1, port: {self._ports['bmc']}, credential: bmc}}"
         configuration = ours.head(self._cycle(contenders)) + ours.inventory(dict.fromkeys(servers, ()), lamp)
-        self._warm_up("BMC", contenders, "bmc", rate=READS)
-        with self._exporter(configuration, password=bmc.password) as exporter:
+        self._warm_up(title, contenders, target, rate=READS)
+        with self._exporter(configuration, password=password) as exporter:
             reads = r"dserver_lamp_check_success\{[^}]*\}"
-            return self._in_turns("BMC", "bmc", exporter, reads, contenders, READS)
+            return self._in_turns(title, target, exporter, reads, contenders, READS)
 
     def _rendering(self) -> None:
         with Helper("exposition") as child:

@@ -1,8 +1,9 @@
-"""What is monitored: servers of every protocol, and a relay before a BMC, which count what reaches them.
+"""What is monitored: servers of every protocol, and relays before a BMC and an SNMP agent; they count what comes.
 
 A process of its own, so that its CPU time is nobody's. Asked for its counts, it tells how many connections were
 accepted (tcp and the line protocols), requests answered (http), requests answered after a full TLS handshake (https),
-datagrams answered (udp, dns) and IPMI sessions opened (bmc). Told of a ``bmc``'s port, it opens a relay to it.
+datagrams answered (udp, dns), IPMI sessions opened (bmc) and clients that ask an SNMP agent (snmp): each read has a
+socket of its own. Told of the port of a ``bmc`` or an ``agent``, it opens a relay to it.
 
 The ``fleet`` is a server that says hello, on every address of the loopback. Told that some addresses are ``dark``, it
 accepts there and says nothing, and notes when; asked for what it ``noted``, it tells.
@@ -149,8 +150,9 @@ class Datagrams(asyncio.DatagramProtocol):
 class Relay(asyncio.DatagramProtocol):
     """Passes datagrams on to a BMC, each client's over a socket of its own, and its answers back."""
 
-    def __init__(self, counts: Counter[str], port: int) -> None:
+    def __init__(self, counts: Counter[str], name: str, port: int) -> None:
         self._counts = counts
+        self._name = name
         self._port = port
         self._clients: dict[tuple[str, int], asyncio.Task[asyncio.DatagramTransport]] = {}
 
@@ -158,9 +160,10 @@ class Relay(asyncio.DatagramProtocol):
         self._transport = cast("asyncio.DatagramTransport", transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        if len(data) > 5 and data[4] == RMCP_PLUS and data[5] == OPEN_SESSION:
+        if self._name == "bmc" and len(data) > 5 and data[4] == RMCP_PLUS and data[5] == OPEN_SESSION:
             self._counts["bmc"] += 1
         if addr not in self._clients:
+            self._counts["snmp"] += self._name == "snmp"
             self._clients[addr] = asyncio.ensure_future(self._open(addr))
             if len(self._clients) > KEPT:
                 oldest = next(iter(self._clients))
@@ -205,11 +208,13 @@ async def main(certificate: Path) -> None:
     asked = Questions()
     while (question := await asyncio.to_thread(asked.next)) is not None:
         if bmc := question.get("bmc"):
-            ports["bmc"] = await _datagrams(partial(Relay, counts, bmc), "127.0.0.1", 0)
+            ports["bmc"] = await _datagrams(partial(Relay, counts, "bmc", bmc), "127.0.0.1", 0)
             try:
-                ports["ipmi"] = await _datagrams(partial(Relay, counts, bmc), question["address"], IPMI_PORT)
+                ports["ipmi"] = await _datagrams(partial(Relay, counts, "bmc", bmc), question["address"], IPMI_PORT)
             except OSError:  # not root, or taken
                 ports["ipmi"] = 0
+        if agent := question.get("agent"):
+            ports["snmp"] = await _datagrams(partial(Relay, counts, "snmp", agent), "127.0.0.1", 0)
         if "dark" in question:
             dark.clear()
             dark.update(question["dark"])

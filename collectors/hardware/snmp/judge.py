@@ -46,10 +46,10 @@ class Answers:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One part as it was shown, before its name is made unique. ``key`` sets it apart from all others."""
+    """One part as it was shown. ``source`` is the entry of its table (empty: a single object), ``index`` its row's."""
 
     source: str
-    key: str
+    index: str
     lamp: Lamp | None
     name: str
     verdict: Verdict | None
@@ -59,6 +59,11 @@ class Part:
     power: bool | None = None
     is_named: bool = True
     """Whether the agent told the name."""
+
+    @property
+    def key(self) -> str:
+        """What sets it apart from all others."""
+        return f"{self.source} {self.index}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +162,7 @@ def part_of(table: Table, row: Row, unread: Set[int]) -> Part:
     )
     return Part(
         table.entry,
-        f"{table.entry} {row.index}",
+        row.index,
         lamp,
         name[:LONGEST_NAME] or f"{table.part} {row.index}"[:LONGEST_NAME],
         verdict,
@@ -200,7 +205,7 @@ def named(parts: Iterable[Part]) -> Iterator[Part]:
     for part in parts:
         name = part.name
         if seen[name] > 1:
-            name = f"{name} ({part.key.rpartition(' ')[2]})"
+            name = f"{name} ({part.index})"
         if name in taken or (name != part.name and name in seen):
             name = f"{part.name} ({part.key})"
         taken.add(name)

@@ -3,7 +3,8 @@
 A password becomes a key by hashing a mebibyte (RFC 3414 appendix A.2), then the key is localised to the engine (section
 2.6): done once for each engine and credential, and kept. gufo-snmp lengthens short keys for AES-192 and AES-256 itself,
 in one of two ways that agents disagree about: Blumenthal's (draft-blumenthal-aes-usm-04) and Cisco's
-(draft-reeder-snmpv3-usm-3desede-00).
+(draft-reeder-snmpv3-usm-3desede-00). The latter hashes a mebibyte again for each session, and gufo-snmp 0.13 gets it
+right only from a key that is not localised yet.
 """
 
 from dataclasses import dataclass
@@ -71,11 +72,11 @@ class Account:
         if not self.auth:
             return Keys(self, engine)
         algorithm = AUTH[self.auth]
-        auth, priv = (
-            algorithm.get_localized_key(algorithm.get_master_key(secret.reveal().encode()), engine)
-            for secret in (self.auth_password, self.priv_password if self.priv else self.auth_password)
-        )
-        return Keys(self, engine, auth, priv if self.priv else b"")
+        auth = algorithm.get_localized_key(algorithm.get_master_key(self.auth_password.reveal().encode()), engine)
+        if not self.priv:
+            return Keys(self, engine, auth)
+        master = algorithm.get_master_key(self.priv_password.reveal().encode())
+        return Keys(self, engine, auth, algorithm.get_localized_key(master, engine), master)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -86,14 +87,18 @@ class Keys:
     engine: bytes
     auth: bytes = b""
     priv: bytes = b""
+    priv_master: bytes = b""
 
     def user(self, expansion: KeyExpansion) -> User:
         """Return the user as gufo-snmp takes it."""
         name, auth, priv = self.account.name, self.account.auth, self.account.priv
+        key, kind = (
+            (self.priv_master, KeyType.Master) if expansion is KeyExpansion.Cisco else (self.priv, KeyType.Localized)
+        )
         return User(
             name,
             auth_key=AUTH[auth](self.auth, KeyType.Localized) if auth else None,
-            priv_key=PRIV[priv](self.priv, KeyType.Localized) if priv else None,
+            priv_key=PRIV[priv](key, kind) if priv else None,
             key_expansion=expansion,
         )
 

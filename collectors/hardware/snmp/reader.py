@@ -17,16 +17,18 @@ from collectors.failures import CheckFailure, NoAddress, TimedOut, Unauthorized,
 from collectors.hardware.snmp.detect import DESCRIPTION, detect
 from collectors.hardware.snmp.judge import Answers, Judged, Part, judge
 from collectors.hardware.snmp.keys import Account, Keys, account_of, community_of
-from collectors.hardware.snmp.mib import Table, Value, Vendor, text_of
+from collectors.hardware.snmp.mib import Value, Vendor, text_of
 from collectors.hardware.snmp.session import (
-    HURRIED,
+    LOGGING_IN,
     REPETITIONS,
     SYSTEM,
+    WAITS,
     Exhausted,
     Session,
     Silent,
     Transcript,
 )
+from collectors.hardware.snmp.walk import ask
 from collectors.reading import Hardware, HardwareReading, Verdict
 from collectors.registry import LampTarget, Options, Port, source
 from collectors.secret import Credential
@@ -123,9 +125,9 @@ class Snmp:
         missed: list[str] = []
         for vendor in self._vendors:
             answers = Answers()
-            session.step = "objects"
-            lost = await self._ask(session, vendor, answers)
-            reading, parts = judge(vendor, answers, self._parts.get(vendor.name, {}))
+            before = self._parts.get(vendor.name, {})
+            lost = await ask(session, vendor, answers, before)
+            reading, parts = judge(vendor, answers, before)
             if lost and not any(lamp.verdict in (Verdict.WARNING, Verdict.CRITICAL) for lamp in reading.lamps):
                 raise lost
             self._parts[vendor.name] = parts
@@ -138,14 +140,18 @@ class Snmp:
     async def _log_in(self, session: Session, account: Account) -> None:
         """Log in as a v3 user, with the keys of the last read where it is still the same engine and account."""
         if self._keys is not None and self._keys.account == account:
+            session.waits = LOGGING_IN
             try:
                 await session.log_in(self._keys, self._keys.user(self._expansion))
             except Silent:
                 session.transcript.note("the engine we know does not answer; asking who is there")
             else:
                 return
+            finally:
+                session.waits = WAITS
         self._keys = None
         keys = account.localised(await session.discover(account))
+        session.waits = LOGGING_IN
         # Known ways to lengthen the key first; the one that worked last before the others.
         for expansion in sorted(account.expansions, key=lambda each: each is not self._expansion):
             try:
@@ -155,6 +161,7 @@ class Snmp:
                 session.transcript.note(f"no log-in with the key made long by {expansion.name}'s way: {refusal}")
             else:
                 self._keys, self._expansion = keys, expansion
+                session.waits = WAITS
                 return
         raise Unauthorized(
             "log-in", "the agent names its engine, and does not let us in: user, passwords or protocols are not its own"
@@ -168,54 +175,6 @@ class Snmp:
             return
         self._vendors = await detect(session, said)
         self._said, self._vendors_until = identity, now + VENDOR_AGE
-
-    async def _ask(self, session: Session, vendor: Vendor, answers: Answers) -> CheckFailure | None:
-        """Read a vendor's objects and tables; return why not all of them, where the agent fell silent for good."""
-        try:
-            answers.objects |= await session.get(vendor.objects)
-        except Silent as silence:
-            if not await session.alive():
-                raise
-            answers.missed[""] = f"no answer for single objects ({silence})"
-        session.step = "tables"
-        for number, table in enumerate(vendor.tables):
-            why: CheckFailure
-            try:
-                await _rows(session, table, answers)
-            except Silent as silence:
-                session.waits = HURRIED
-                if await session.alive():
-                    answers.missed[table.entry] = f"no answer for this table ({silence})"
-                    session.transcript.note(f"no answer for {table.entry}")
-                    continue
-                why = TimedOut("tables", f"the agent fell silent at {table.entry}")
-            except TimedOut as late:
-                why = late
-            except Exhausted as excess:
-                why = UnexpectedReply("tables", f"the agent never comes to an end: {excess}")
-            else:
-                continue
-            answers.missed |= {each.entry: why.detail for each in vendor.tables[number:]}
-            return why
-        return None
-
-
-async def _rows(session: Session, table: Table, answers: Answers) -> None:
-    """Read a table, column by column. One that has neither a first state nor a name is not there."""
-    rows = answers.rows[table.entry] = {}
-    unread = answers.unread[table.entry] = set(table.wanted)
-    vital = {*table.wanted[:1], *table.names[:1]}
-    for column in sorted(table.wanted, key=lambda each: (each < 0, each not in vital)):
-        if (column < 0 or column not in vital) and not rows:
-            break
-        found = await session.column(table.oid(column), shared=column < 0)
-        unread.discard(column)
-        for index, value in found.cells.items():
-            if column >= 0 or index in rows:
-                rows.setdefault(index, {})[column] = value
-        if found.broken:
-            answers.missed[table.entry] = found.broken
-    unread.clear()
 
 
 def _together(readings: list[Judged], *, complete: bool, transcript: Transcript) -> HardwareReading:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Final, Literal, Self, TypeVar, cast
+from typing import Final, Literal, Self, TypeVar
 
 from gufo.snmp import SnmpAuthError, User
 from gufo.snmp._fast import GetIter, SnmpV1ClientSocket, SnmpV2cClientSocket, SnmpV3ClientSocket
@@ -30,9 +30,11 @@ WAITS: Final = (1.5, 3.0, 5.5)
 """Seconds until a request is sent again; their sum is how long an agent may be silent."""
 HURRIED: Final = (2.0,)
 """The same, once the agent did not answer for a table."""
+LOGGING_IN: Final = (1.0, 2.5)
+"""The same, once an agent that must like our keys has told its name."""
 
-BATCH = 20
-"""Objects asked in one GET: their answer fits into the 484 bytes that every agent must take, or is split."""
+BATCH = 30
+"""Objects asked in one GET. The answer mostly fits into one frame; too big for an agent, it is asked in halves."""
 REPETITIONS, GENTLE, NO_BULK = 25, 6, 0
 """Rows asked by one GETBULK, after it failed once, and after it failed twice: GETNEXT then."""
 MOST_REQUESTS = 1_500
@@ -105,7 +107,6 @@ class Session:
         self._socket: Socket | None = None
         self._batch = BATCH
         self._canary: tuple[str, ...] = (SYSTEM,)
-        self._shared: dict[str, Column] = {}
         self._bulk_is_mute: bool | None = None
         """Whether the last GETBULK got no answer at all (True), or only an unreadable one (False)."""
 
@@ -149,12 +150,16 @@ class Session:
         self._socket = self._opened(lambda: SnmpV3ClientSocket(self._place, engine, user.name, *key, 0, 0, 0, 0))
 
     async def _refresh(self) -> None:
-        v3 = self._v3
-        await self._ask(v3.send_refresh, v3.recv_refresh)
+        await self._ask(lambda _: self._v3.send_refresh(), lambda _: self._v3.recv_refresh())
 
     @property
     def _v3(self) -> SnmpV3ClientSocket:
         assert isinstance(self._socket, SnmpV3ClientSocket)
+        return self._socket
+
+    @property
+    def _any(self) -> Socket:
+        assert self._socket is not None
         return self._socket
 
     def _opened(self, build: Callable[[], Socket]) -> Socket:
@@ -171,12 +176,16 @@ class Session:
         while pending:
             batch = pending.pop()
             answer = await self._get([*batch, *self._canary])
-            said = {oid: value for oid, value in answer.items() if oid in batch}
+            asked = set(batch)
+            said = {oid: value for oid, value in answer.items() if oid in asked}
             self.transcript.note(f"get {batch[0]} and {len(batch) - 1} more: {len(said)} answered")
             if not answer and len(batch) > 1:
                 # An error, such as "too big", spoils the whole answer, and gufo-snmp does not show it.
                 middle = len(batch) // 2
                 pending += [batch[middle:], batch[:middle]]
+            elif not answer and self._canary:
+                self._canary = ()
+                pending.append(batch)
             found |= said
         return found
 
@@ -189,25 +198,14 @@ class Session:
         return True
 
     async def _get(self, oids: list[str]) -> dict[str, Value]:
-        assert self._socket is not None
-        ask, hear = self._socket.send_get_many, self._socket.recv_get_many
-        return await self._ask(lambda: ask(oids), hear)
+        return await self._ask(lambda any_: any_.send_get_many(oids), lambda any_: any_.recv_get_many())
 
     async def has_any(self, subtree: str) -> bool:
         """Tell whether the agent has an object below ``subtree``. Raises Silent."""
         return bool(await self._next(GetIter(subtree, 1)))
 
-    async def column(self, oid: str, *, shared: bool = False) -> Column:
-        """Return all that is below ``oid``; one that several tables share is read once. Raises Silent."""
-        if oid in self._shared:
-            return self._shared[oid]
-        column = await self._walk(oid)
-        if shared:
-            self._shared[oid] = column
-        return column
-
-    async def _walk(self, oid: str) -> Column:
-        """Read a column. A row that comes again ends it: some agents never stop."""
+    async def column(self, oid: str) -> Column:
+        """Return all that is below ``oid``. A row that comes again ends it: some agents never stop. Raises Silent."""
         column, where = Column(), len(oid) + 1
         cells, place = column.cells, GetIter(oid, self.repetitions)
         bulk, ended = self.repetitions > NO_BULK, False
@@ -236,10 +234,12 @@ class Session:
 
     async def _bulk(self, place: GetIter) -> Page | None:
         """Return the next rows of a column, its end as None among them; None where GETBULK tells nothing."""
-        assert self._socket is not None
-        ask, hear = self._socket.send_get_bulk, self._socket.recv_get_bulk
+        nothing: Page = []
         try:
-            return await self._ask(lambda: ask(place), lambda: hear(place), nothing=cast("Page", [])) or None
+            return (
+                await self._ask(lambda any_: any_.send_get_bulk(place), lambda any_: any_.recv_get_bulk(place), nothing)
+                or None
+            )
         except Silent as silence:
             self._bulk_is_mute = not silence.garbage
             return None
@@ -258,19 +258,23 @@ class Session:
         return page
 
     async def _next(self, place: GetIter) -> Page:
-        assert self._socket is not None
-        ask, hear = self._socket.send_get_next, self._socket.recv_get_next
-        return await self._ask(lambda: ask(place), lambda: [hear(place)], nothing=cast("Page", []))
+        nothing: Page = []
+        return await self._ask(
+            lambda any_: any_.send_get_next(place), lambda any_: [any_.recv_get_next(place)], nothing
+        )
 
-    async def _ask(self, ask: Callable[[], None], hear: Callable[[], T], nothing: T | None = None) -> T:
-        """Send a request until it is answered. ``nothing`` stands for an answer without a value."""
+    async def _ask(self, ask: Callable[[Socket], None], hear: Callable[[Socket], T], nothing: T | None = None) -> T:
+        """Send a request until it is answered. ``nothing`` stands for an answer without a value.
+
+        Nothing here keeps the socket: an exception may keep this frame for long.
+        """
         garbage = ""
         for wait in self.waits:
             self.requests += 1
             if self.requests > MOST_REQUESTS:
                 raise Exhausted(f"more than {MOST_REQUESTS} requests")
             try:
-                ask()
+                ask(self._any)
             except (OSError, ValueError) as error:
                 raise self._meaning(error) from error
             until = min(self._loop.time() + wait, self._deadline)
@@ -278,7 +282,7 @@ class Session:
                 if not await self._readable(until):
                     break
                 try:
-                    return hear()
+                    return hear(self._any)
                 except BlockingIOError:
                     continue
                 except StopAsyncIteration:
@@ -301,9 +305,8 @@ class Session:
 
     async def _readable(self, until: float) -> bool:
         """Wait until there is a datagram; False when there is none in time."""
-        assert self._socket is not None
         waiter: asyncio.Future[bool] = self._loop.create_future()
-        descriptor = self._socket.get_fd()
+        descriptor = self._any.get_fd()
 
         def settle(*, arrived: bool) -> None:
             if not waiter.done():

@@ -13,6 +13,7 @@ import socket
 import ssl
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TypeVar, cast
 
 from collectors.failures import (
@@ -152,9 +153,14 @@ class _Wire(asyncio.Protocol):
     def local_address(self) -> str:
         return str(self._transport.get_extra_info("sockname")[0])
 
-    def secure_with(self, context: ssl.SSLContext, name: str) -> ssl.SSLObject:
+    def peer_address(self) -> str:
+        return str(self._transport.get_extra_info("peername")[0])
+
+    def secure_with(self, context: ssl.SSLContext, name: str, earlier: ssl.SSLObject | None) -> ssl.SSLObject:
+        # a session belongs to its context, which is another one when the CA file has changed meanwhile
+        session = earlier.session if earlier is not None and earlier.context is context else None
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.secure = context.wrap_bio(self._incoming, self._outgoing, server_hostname=name)
+        self.secure = context.wrap_bio(self._incoming, self._outgoing, server_hostname=name, session=session)
         return self.secure
 
     def shake(self) -> bool:
@@ -212,9 +218,12 @@ class Dialogue:
     """One conversation. ``deadline`` is event-loop time in seconds; the caller enforces it.
 
     ``look_at`` makes it a second look: the handshake of that number does not verify, and ends with CertificateSeen.
+    ``earlier`` is a connection whose TLS session is resumed where that is possible.
     """
 
-    def __init__(self, target: ServiceTarget, deadline: float, *, look_at: int = 0) -> None:
+    def __init__(
+        self, target: ServiceTarget, deadline: float, *, look_at: int = 0, earlier: ssl.SSLObject | None = None
+    ) -> None:
         self.target = target
         self.step = "start"
         """How far the conversation came; a failure carries it."""
@@ -231,6 +240,7 @@ class Dialogue:
         self._deadline = deadline
         self._look_at = look_at
         self._wire: _Wire | None = None
+        self._earlier = earlier
         self.transcript = Transcript(time.monotonic)
         self.show = self.transcript.show
         if target.credential is not None:
@@ -292,7 +302,7 @@ class Dialogue:
         self.handshakes += 1
         verify = options.certificate == "verify" and self.handshakes != self._look_at
         self.server_name = (options.server_name or name or self.target.hostname or self.target.address).rstrip(".")
-        secure = wire.secure_with(contexts.get(options, verify=verify), self.server_name)
+        secure = wire.secure_with(contexts.get(options, verify=verify), self.server_name, self._earlier)
         try:
             while not wire.shake():
                 await self._more(wire)
@@ -429,6 +439,18 @@ class Dialogue:
                 return b""
             await self._more(wire)
         return _take(wire.buffer, most)
+
+    def beside(self) -> "Dialogue":
+        """Return a second conversation with the address that we are connected to, such as FTP has for its data.
+
+        It resumes the TLS session of this one, and what is said in it stands in the same transcript. The caller closes
+        it, and tells its failures as steps of this one.
+        """
+        wire, target = self._connected(), self.target
+        target = replace(target, address=wire.peer_address(), hostname=target.hostname or target.address)
+        other = Dialogue(target, self._deadline, earlier=wire.secure)
+        other.transcript, other.show = self.transcript, self.show
+        return other
 
     @property
     def encrypted(self) -> bool:

@@ -102,13 +102,13 @@ class ServerProcess:
     def suspended(self) -> Iterator[None]:
         """Hold it and all its children where they are: connections are accepted by the kernel and nobody answers."""
         family = _family(self.pid)
-        for pid in family:
-            os.kill(pid, signal.SIGSTOP)
         try:
+            for pid in family:
+                _signal(pid, signal.SIGSTOP)
             yield
         finally:
             for pid in family:
-                os.kill(pid, signal.SIGCONT)
+                _signal(pid, signal.SIGCONT)
 
     def __enter__(self) -> Self:
         return self.start()
@@ -117,6 +117,11 @@ class ServerProcess:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
+        os.kill(pid, number)
 
 
 def _family(pid: int) -> list[int]:

@@ -10,9 +10,7 @@
 """
 
 import contextlib
-import os
 import shutil
-import signal
 import socket
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -101,12 +99,3 @@ class MariaDb(OwnUser):
         finally:
             self._settings = {}
             self.start()
-
-    @contextlib.contextmanager
-    def stuck(self) -> Iterator[None]:
-        """Let it hang: the kernel accepts connections, and nobody answers."""
-        os.kill(self.pid, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            os.kill(self.pid, signal.SIGCONT)

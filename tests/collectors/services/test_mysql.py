@@ -416,7 +416,7 @@ async def test_mariadb_that_rejects_our_account_is_void(mariadb: MariaDb, run: A
 
 
 async def test_mariadb_that_hangs_is_a_timeout(mariadb: MariaDb, run: Attempt) -> None:
-    with mariadb.stuck():
+    with mariadb.suspended():
         assert isinstance((await run("mysql", mariadb.port, within=0.5)).failure, TimedOut)
     assert (await run("mysql", mariadb.port)).failure is None
 

@@ -50,8 +50,10 @@ async def postgresql(talk: Dialogue, opts: PostgresqlOptions) -> None:
         await _answers(talk)
         return
     await _log_in(talk, credential, clear=encrypted or opts.starttls == "off")
-    await _query(talk, opts)
-    talk.write(pgwire.message("X"), shown_as="Terminate")
+    try:
+        await _query(talk, opts)
+    finally:
+        talk.write(pgwire.message("X"), shown_as="Terminate")
 
 
 async def _encrypt(talk: Dialogue, opts: PostgresqlOptions) -> bool:

@@ -10,7 +10,6 @@
 """
 
 import contextlib
-import os
 import signal
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -119,12 +118,3 @@ class Postgres(OwnUser):
             self._settings = {}
             standby.unlink(missing_ok=True)
             self.start()
-
-    @contextlib.contextmanager
-    def stuck(self) -> Iterator[None]:
-        """Let it hang: the kernel accepts connections, and nobody answers."""
-        os.kill(self.pid, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            os.kill(self.pid, signal.SIGCONT)

@@ -382,7 +382,7 @@ async def test_postgresql_without_the_database_is_wrong(postgres: Postgres, run:
 
 
 async def test_postgresql_that_hangs_is_a_timeout(postgres: Postgres, run: Attempt) -> None:
-    with postgres.stuck():
+    with postgres.suspended():
         assert isinstance((await run("postgresql", postgres.port, within=0.5)).failure, TimedOut)
     assert (await run("postgresql", postgres.port)).failure is None
 

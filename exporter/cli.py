@@ -13,7 +13,7 @@ from exporter.alertmanager_config import AlertmanagerConfigError, alertmanager_c
 from exporter.config import ConfigError, Problem, check, load
 from exporter.demo import Demo
 from exporter.desk import DeskError
-from exporter.incident_command import add_incidents
+from exporter.desk_command import add_incidents, add_lamps
 from exporter.inventory import Config
 from exporter.ledger import StorageError
 from exporter.parser import Parser
@@ -161,6 +161,7 @@ def _parser() -> Parser:
     routing.set_defaults(parser=routing, run=_alertmanager_config)
 
     add_incidents(commands, [common, storing])
+    add_lamps(commands, [common, storing])
 
     demo = commands.add_parser(
         "demo",

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
+from collectors.reading import Verdict
 from exporter.clock import SECOND, Clock
 from exporter.contract.incidents import (
     Incident,
@@ -24,7 +25,8 @@ from exporter.contract.incidents import (
     opening,
 )
 from exporter.inventory import Server
-from exporter.ledger import append, beside, incident_history, timezone_of
+from exporter.lamps import Sighting
+from exporter.ledger import add_sighting, append, beside, incident_history, timezone_of
 
 MEANS = ("phone", "fax", "mail")
 """How a contact can be told by a person."""
@@ -90,6 +92,11 @@ class Desk:
         with beside(self._storage) as connection:
             append(connection, [event])
         return event.incident
+
+    def confirm_lamps(self, server: Server, verdict: Verdict, note: str, author: str) -> None:
+        """Record what a person saw of a server's lamps. Raises DeskError and StorageError."""
+        with beside(self._storage) as connection:
+            add_sighting(connection, Sighting(server.name, self._now(), verdict, _text(note), author))
 
     def close(self, name: str, author: str) -> None:
         """Say that what a customer asked for was done. Outages and lamps end by what is measured.

@@ -51,6 +51,7 @@ class Duties:
         self._decided: dict[CheckKey, CheckState] = {}
         """States of attempts whose commit is under way: the schedule does not have them yet."""
         self._read_up_to = 0
+        self._seen_up_to = 0
 
     def take_over(self, config: Config) -> None:
         """Work by another configuration."""
@@ -61,7 +62,7 @@ class Duties:
         """Read the incidents that are open from the ledger."""
         history = await asyncio.to_thread(self._ledger.open_incidents, self._clock.now().wall)
         self.incidents.take_in(event for _, event in history)
-        self._read_up_to = max((number for number, _ in history), default=0)
+        self._read_up_to = await asyncio.to_thread(self._ledger.last_incident_event)
 
     def response(self, server: Server) -> Response:
         """Return what the contract asks for a server's open outages."""
@@ -86,6 +87,8 @@ class Duties:
         events = self.incidents.tried(server, tried, states, diagnose(server, states), maintained=maintained)
         if any(event.what is What.RECOVERED for event in events):
             events += self.incidents.lamps_read(server, self._lamps.states(server.name), self._clock.now().wall)
+        elif any(event.what is What.CHECK_UP for event in events):
+            self._lamps.reread(server.name)
         return self._told(events)
 
     def settled(self, check: Check) -> None:
@@ -126,13 +129,27 @@ class Duties:
 
     async def refresh(self) -> None:
         """Take in what people wrote since the last look, and drop what is over."""
+        wall = self._clock.now().wall
         history = await asyncio.to_thread(self._ledger.incident_events, self._read_up_to)
         self._read_up_to = max((number for number, _ in history), default=self._read_up_to)
         fresh = self.incidents.take_in(event for _, event in history)
         _log(fresh)
-        for server in {incident.server for incident in self._of(fresh)}:
+        since = wall - self.config.settings.lamp_interval
+        seen = await asyncio.to_thread(self._ledger.sightings, since, self._seen_up_to)
+        self._seen_up_to = max((number for number, _ in seen), default=self._seen_up_to)
+        sightings = [sighting for _, sighting in seen if sighting.server in self.config.servers]
+        for sighting in sightings:
+            self._lamps.see(sighting)
+        self._lamps.outdate(wall)
+        touched = {incident.server for incident in self._of(fresh)} | {sighting.server for sighting in sightings}
+        for server in touched:
+            if records := self.lamps_read(server):
+                await self._ledger.save(records)
             self.publish(server)
-        self.incidents.forget(self._clock.now().wall)
+        for event in fresh:
+            if event.what is What.RECOVERED:  # a person said that it was done
+                self._lamps.reread(self.incidents[event.incident].server)
+        self.incidents.forget(wall)
 
     async def watch(self) -> None:
         """Refresh for ever."""

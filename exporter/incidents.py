@@ -37,6 +37,9 @@ class Incidents:
         self._seen: dict[str, set[tuple[str, str, str, int]]] = {}
         self._servers: dict[str, list[str]] = {}
 
+    def __getitem__(self, name: str) -> Incident:
+        return self._incidents[name]
+
     def of(self, server: str) -> list[Incident]:
         """Return the incidents of a server that are open or could still be joined, the oldest first."""
         return [self._incidents[name] for name in self._servers.get(server, ())]

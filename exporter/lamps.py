@@ -112,6 +112,27 @@ class LampEvent:
     evidence: str
 
 
+VISUAL = "visual"
+"""The source that is a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What a person saw of a server's lamps. ``at`` is wall ms; it counts for one lamp interval."""
+
+    server: str
+    at: int
+    verdict: Verdict
+    note: str
+    author: str
+
+    def state(self) -> SourceState:
+        """Return it as a source's state."""
+        evidence = f"{self.author}: {self.note}"
+        lamp = KnownLamp(Lamp.SYSTEM, "Lamps as seen", self.verdict, self.verdict, self.at, evidence)
+        return SourceState(MappingProxyType({lamp.component: lamp}), last_run=self.at, last_success=self.at)
+
+
 def decide(state: SourceState, read: LampRead, *, power_expected: bool) -> tuple[SourceState, tuple[LampEvent, ...]]:
     """Return the state after ``read`` and what changed."""
     at = read.at.wall

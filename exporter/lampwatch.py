@@ -16,7 +16,7 @@ from exporter.clock import MINUTE, SECOND, Clock
 from exporter.due import Due, DueQueue
 from exporter.exposition import Exposition
 from exporter.inventory import LampSourceEntry, Server, Settings, SourceKey
-from exporter.lamps import LampRead, SourceState, decide, is_routine, next_read, server_verdict
+from exporter.lamps import VISUAL, LampRead, Sighting, SourceState, decide, is_routine, next_read, server_verdict
 from exporter.ledger import Ledger, Record, forget_source, source_event, source_row
 from exporter.rendering import server_lamp_lines, source_lines
 from exporter.secrets import Secrets
@@ -112,6 +112,7 @@ class LampWatch:
         self._servers: dict[str, dict[SourceKey, LampEntry]] = {}
         self._rereads: dict[str, int] = {}
         """When each server was last read because of a trap, or will be."""
+        self._sightings: dict[str, Sighting] = {}
         self._running: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._stopped = False
@@ -133,8 +134,11 @@ class LampWatch:
         return ((entry.server.name, entry.reader.endpoint()) for entry in self)
 
     def states(self, server: str) -> dict[SourceKey, SourceState]:
-        """Return what each source of a server told last."""
-        return {key: entry.state for key, entry in self._servers.get(server, {}).items()}
+        """Return what each source of a server told last, and what a person saw."""
+        states = {key: entry.state for key, entry in self._servers.get(server, {}).items()}
+        if seen := self._sightings.get(server):
+            states[server, VISUAL] = seen.state()
+        return states
 
     def verdict(self, server: str) -> Verdict:
         """Return the verdict of a server's lamps."""
@@ -190,6 +194,21 @@ class LampWatch:
                 self._queue.put(entry, at)
         self.poke()
         return at == now
+
+    def see(self, sighting: Sighting) -> None:
+        """Take in what a person saw of a server's lamps."""
+        self._sightings[sighting.server] = sighting
+        key = (sighting.server, VISUAL)
+        self._exposition.publish(("source", *key), source_lines(key, sighting.state()))
+        self.publish_server(sighting.server)
+
+    def outdate(self, wall: int) -> None:
+        """Drop what people saw longer than a lamp interval ago."""
+        for server, sighting in list(self._sightings.items()):
+            if wall - sighting.at >= self.settings.lamp_interval:
+                del self._sightings[server]
+                self._exposition.withdraw(("source", server, VISUAL))
+                self.publish_server(server)
 
     def publish(self, entry: LampEntry) -> None:
         """Publish the metrics of a source."""

@@ -30,7 +30,7 @@ from collectors.reading import EventLogReading, Hardware, Lamp, Verdict
 from exporter.clock import Clock, Moment
 from exporter.contract.incidents import REJOIN, IncidentEvent, What
 from exporter.inventory import Check, CheckKey, Settings, SourceKey
-from exporter.lamps import HARDWARE, KnownLamp, LampEvent, SourceState
+from exporter.lamps import HARDWARE, KnownLamp, LampEvent, Sighting, SourceState
 from exporter.outage import CheckState, Transition, restored
 
 log = logging.getLogger("ledger")
@@ -104,6 +104,18 @@ incident_events = sa.Table(
     sa.Column("subject", sa.String, nullable=False),
     sa.Column("data", sa.JSON, nullable=False),
     sa.UniqueConstraint("incident", "what", "subject", "at"),
+)
+
+
+sightings = sa.Table(
+    "sightings",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("server", sa.String, nullable=False),
+    sa.Column("at", sa.BigInteger, nullable=False, index=True),
+    sa.Column("verdict", sa.Integer, nullable=False),
+    sa.Column("note", sa.String, nullable=False),
+    sa.Column("author", sa.String, nullable=False),
 )
 
 
@@ -261,6 +273,12 @@ def append(connection: sa.Connection, events: Iterable[IncidentEvent]) -> None:
         connection.execute(sa.insert(incident_events).prefix_with("OR IGNORE"), rows)
 
 
+def add_sighting(connection: sa.Connection, sighting: Sighting) -> None:
+    """Append what a person saw."""
+    values = {"server": sighting.server, "at": sighting.at, "note": sighting.note, "author": sighting.author}
+    connection.execute(sa.insert(sightings), {**values, "verdict": int(sighting.verdict)})
+
+
 class Ledger:
     """The open ledger. Made by `Ledger.open`; `close` writes what is left and gives the storage path free."""
 
@@ -349,12 +367,21 @@ class Ledger:
 
     def incident_events(self, after: int = 0) -> list[tuple[int, IncidentEvent]]:
         """Return the events of all incidents, each with its number, from number ``after`` + 1 on."""
-        try:
-            with self._engine.connect() as connection:
-                return incident_history(connection, after)
-        except sa.exc.OperationalError as error:
-            log.error("the incidents in the ledger cannot be read: %s", error.orig)  # noqa: TRY400 - its text is all
-            return []
+        query = sa.select(incident_events).where(incident_events.c.id > after).order_by(incident_events.c.id)
+        return [(row.id, _incident_event(row)) for row in self._read(query)]
+
+    def last_incident_event(self) -> int:
+        """Return the number of the newest event of all incidents."""
+        rows = self._read(sa.select(sa.func.max(incident_events.c.id)))
+        return (rows[0][0] or 0) if rows else 0
+
+    def sightings(self, since: int, after: int = 0) -> list[tuple[int, Sighting]]:
+        """Return what people saw later than ``since`` (wall ms), each with its number, from ``after`` + 1 on."""
+        query = sa.select(sightings).where(sightings.c.id > after, sightings.c.at > since).order_by(sightings.c.id)
+        return [
+            (row.id, Sighting(row.server, row.at, Verdict(row.verdict), row.note, row.author))
+            for row in self._read(query)
+        ]
 
     async def save(self, records: Iterable[Record]) -> bool:
         """Write records; return whether they are committed now. If not they are kept and tried again."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from collectors.reading import Verdict
 from exporter.cli import main
 from exporter.clock import MINUTE, SystemClock
 from exporter.contract.incidents import IncidentEvent, Value, What
@@ -124,6 +125,17 @@ async def test_a_requested_reboot_is_an_incident_until_somebody_says_it_was_done
     assert "requested by 運用担当: 応答なし" in call("show", name)[1]
     assert call("close", name)[0] == 0
     assert "recovered, lamps awaited" in call("list")[1]
+
+
+async def test_what_a_person_saw_of_the_lamps_is_recorded_with_who_and_when(ledger: Ledger, tmp_path: Path) -> None:
+    (tmp_path / "dserver.yml").write_text(CONFIG, encoding="utf-8")
+    where = (f"--storage.path={tmp_path / 'data'}", f"--config.file={tmp_path / 'dserver.yml'}")
+    with pytest.raises(SystemExit) as end:
+        main(["lamps", "confirm", *where, "web01", "--verdict", "normal", "--note", "全て緑", "--author", "sato"])
+    assert not end.value.code
+    [(_, seen)] = ledger.sightings(0)
+    assert (seen.server, seen.verdict, seen.note, seen.author) == ("web01", Verdict.NORMAL, "全て緑", "sato")
+    assert ledger.sightings(seen.at) == []
 
 
 async def test_an_outage_cannot_be_closed_by_hand(ledger: Ledger, call: Call) -> None:

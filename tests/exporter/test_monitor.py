@@ -10,9 +10,11 @@ from typing import cast
 import pytest
 import sqlalchemy as sa
 
+from collectors.reading import Verdict
 from exporter.clock import SystemClock
 from exporter.config import ConfigError
 from exporter.contract.incidents import IncidentEvent, What, holding
+from exporter.desk import Desk
 from exporter.families import Selection
 from exporter.ledger import Ledger, incident_events, incident_record
 from exporter.monitor import Monitor
@@ -164,6 +166,32 @@ async def test_an_outage_is_an_incident_until_its_recovery_lasts_and_its_lamps_w
     await greeter.start()
     await site.until(lambda: site.monitor.duties.incidents.open()[0].recovered is not None)
     assert "confirm its lamps by eye" in holding(site.monitor.duties.incidents.open()[0], {})[0]
+
+
+async def test_an_incident_of_a_server_without_lamp_sources_ends_with_what_a_person_saw(
+    site: Site, greeter: Greeter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exporter.outage.LASTING", 1)
+    site.write(server("web01", greeter.port))
+    await site.start()
+    await site.until(lambda: site.value("dserver_service_up", check="ssh") == 1)
+    await greeter.stop()
+    await site.until(lambda: bool(site.lines("dserver_incident_open")))
+    await greeter.start()
+    await site.until(lambda: site.monitor.duties.incidents.open()[0].recovered is not None)
+    desk = Desk(site.storage, SystemClock())
+    web01 = site.monitor.config.servers["web01"]
+    desk.confirm_lamps(web01, Verdict.WARNING, "amber on bay 3", "sato")
+    await site.until(lambda: site.value("dserver_lamp_verdict", server="web01", source="visual") == 1)
+    assert site.lines("dserver_incident_open")
+    desk.confirm_lamps(web01, Verdict.NORMAL, "all green", "sato")
+    await site.until(lambda: not site.lines("dserver_incident_open"))
+    assert site.value("dserver_server_lamp_verdict", server="web01") == 0
+    now = site.monitor.clock.now()
+    later = now.wall + site.monitor.config.settings.lamp_interval
+    monkeypatch.setattr(site.monitor.clock, "now", lambda: type(now)(now.monotonic, later))
+    await site.until(lambda: site.value("dserver_server_lamp_verdict", server="web01") == -1)
+    assert not site.lines("dserver_lamp_verdict")
 
 
 async def test_a_restart_in_the_middle_of_an_incident_goes_on_with_it(

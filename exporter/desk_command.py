@@ -1,19 +1,22 @@
-"""``dserver-exporter incidents``: its flags, and what each command prints."""
+"""``dserver-exporter incidents`` and ``lamps``: their flags, and what each command prints."""
 
 import argparse
 import getpass
 from collections.abc import Callable
 from pathlib import Path
 
+from collectors.reading import Verdict
 from exporter.clock import SystemClock
 from exporter.config import load
 from exporter.config.problems import nearest
 from exporter.contract.incidents import Kind
 from exporter.desk import MEANS, Desk, DeskError
 from exporter.incident_tables import as_json, details, export, listing
-from exporter.inventory import Config
+from exporter.inventory import Config, Server
 from exporter.parser import Parser
 from exporter.patience import patience
+
+SEEN = {verdict.name.lower(): verdict for verdict in (Verdict.NORMAL, Verdict.WARNING, Verdict.CRITICAL)}
 
 
 def add_incidents(commands: "argparse._SubParsersAction[Parser]", parents: list[Parser]) -> None:
@@ -33,10 +36,6 @@ def add_incidents(commands: "argparse._SubParsersAction[Parser]", parents: list[
             made.add_argument("incident", metavar="INCIDENT", help="As incidents list shows it.")
         return made
 
-    def add_author(parser: Parser) -> None:
-        who = getpass.getuser()
-        parser.add_argument("--author", metavar="NAME", default=who, help="Who writes this. (default: %(default)s)")
-
     lists = add("list", _list_incidents, "List the open incidents, newest first.")
     lists.add_argument("--all", action="store_true", help="Closed ones too.")
     lists.add_argument("--server", default="", metavar="SERVER", help="Only of this server.")
@@ -48,15 +47,15 @@ def add_incidents(commands: "argparse._SubParsersAction[Parser]", parents: list[
 
     noting = add("note", _note, "Write a note: what was found, what was done. It goes into the report.", named=True)
     noting.add_argument("text", metavar="TEXT", help="In words that the customer may read.")
-    add_author(noting)
+    _add_author(noting)
 
     acknowledging = add("ack", _acknowledge, "Say that somebody works on it.", named=True)
-    add_author(acknowledging)
+    _add_author(acknowledging)
 
     telling = add("told", _told, "Record that a person told the customer's contact.", named=True)
     telling.add_argument("--to", required=True, metavar="NAME", help="The contact.")
     telling.add_argument("--by", required=True, choices=list(MEANS), help="How.")
-    add_author(telling)
+    _add_author(telling)
 
     opening = add("open", _open_incident, "Record a customer's request for a reboot.")
     opening.add_argument("server", metavar="SERVER", help="Name of a server in the configuration.")
@@ -65,10 +64,29 @@ def add_incidents(commands: "argparse._SubParsersAction[Parser]", parents: list[
     opening.add_argument("--note", default="", metavar="TEXT", help="In what words.")
 
     closing = add("close", _close_incident, "Say that what a customer asked for was done.", named=True)
-    add_author(closing)
+    _add_author(closing)
 
     exporting = add("export", _export_incidents, "Print every event of every incident.")
     exporting.add_argument("--format", choices=["json", "csv"], default="json", help="JSON lines, or CSV.")
+
+
+def add_lamps(commands: "argparse._SubParsersAction[Parser]", parents: list[Parser]) -> None:
+    """Add ``lamps`` and its command. ``parents`` have the flags that all of them take."""
+    lamps = commands.add_parser("lamps", allow_abbrev=False, help="Say what the lamps of a server look like.")
+    lamps.set_defaults(parser=lamps)
+    verbs = lamps.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    text = "Record what a person saw of a server's lamps. It counts for one lamp interval, beside what machines read."
+    confirming = verbs.add_parser("confirm", parents=parents, allow_abbrev=False, help=text, description=text)
+    confirming.set_defaults(parser=confirming, run=lambda options: _run(_confirm_lamps, options))
+    confirming.add_argument("server", metavar="SERVER", help="Name of a server in the configuration.")
+    confirming.add_argument("--verdict", required=True, choices=list(SEEN), help="What the lamps say.")
+    confirming.add_argument("--note", required=True, metavar="TEXT", help="What was seen.")
+    _add_author(confirming)
+
+
+def _add_author(parser: Parser) -> None:
+    who = getpass.getuser()
+    parser.add_argument("--author", metavar="NAME", default=who, help="Who writes this. (default: %(default)s)")
 
 
 def _run(run: Callable[[argparse.Namespace, Desk], None], options: argparse.Namespace) -> int:
@@ -107,12 +125,19 @@ def _told(options: argparse.Namespace, desk: Desk) -> None:
 
 
 def _open_incident(options: argparse.Namespace, desk: Desk) -> None:
+    print(desk.request_reboot(_server(options), options.asked_by, options.note))
+
+
+def _confirm_lamps(options: argparse.Namespace, desk: Desk) -> None:
+    desk.confirm_lamps(_server(options), SEEN[options.verdict], options.note, options.author)
+
+
+def _server(options: argparse.Namespace) -> Server:
     servers = _load(options).servers
     if options.server not in servers:
-        raise DeskError(
-            f"there is no server {options.server} in {options.config_file}; {nearest(options.server, servers)}"
-        )
-    print(desk.request_reboot(servers[options.server], options.asked_by, options.note))
+        hint = nearest(options.server, servers)
+        raise DeskError(f"there is no server {options.server} in {options.config_file}; {hint}")
+    return servers[options.server]
 
 
 def _close_incident(options: argparse.Namespace, desk: Desk) -> None:

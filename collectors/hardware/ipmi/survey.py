@@ -1,10 +1,10 @@
 """Reads every sensor once (IPMI v2.0 sections 35.14 and 35.5), through the BMC also those of satellite controllers."""
 
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Sequence
 
 from collectors.hardware.ipmi import verdicts
 from collectors.hardware.ipmi.sdr import BMC, Conversion, Sensor
-from collectors.hardware.ipmi.session import Rejected, Route, Session, SessionLost
+from collectors.hardware.ipmi.session import Rejected, Route, Session, SessionLost, completed
 from collectors.reading import LampReading, SensorReading
 
 NETFN_SENSOR, GET_READING, GET_READING_FACTORS = 0x04, 0x2D, 0x23
@@ -53,7 +53,7 @@ class Survey:
             self._judged.append((sensor, lamp))
 
 
-async def survey(session: Session, sensors: Iterable[tuple[str, Sensor]], manufacturer: int) -> Survey:
+async def survey(session: Session, sensors: Sequence[tuple[str, Sensor]], manufacturer: int) -> Survey:
     """Ask all ``sensors``, each given with its component's name.
 
     A refused sensor and a satellite that does not answer cost only themselves. Raises SessionLost where the BMC itself
@@ -61,13 +61,16 @@ async def survey(session: Session, sensors: Iterable[tuple[str, Sensor]], manufa
     """
     found = Survey(manufacturer)
     mute: set[Route] = set()
+    own = [(sensor.lun, bytes([sensor.number])) for _, sensor in sensors if route_to(sensor) is None]
+    answers = iter(await session.series(NETFN_SENSOR, GET_READING, own))
     for component, sensor in sensors:
-        route = None if (sensor.channel, sensor.owner) == (0, BMC) else Route(sensor.channel, sensor.owner)
+        route = route_to(sensor)
         if route in mute:
             found.miss(component, sensor, f"controller {sensor.owner:02x}h does not answer")
             continue
         try:
-            data = await ask(session, sensor, route, GET_READING)
+            answer = next(answers, None) if route is None else None
+            data = completed(answer) if answer else await ask(session, sensor, route, GET_READING)
             conversion = await conversion_of(session, sensor, route, data)
         except Rejected as refusal:
             found.miss(component, sensor, str(refusal))
@@ -81,6 +84,11 @@ async def survey(session: Session, sensors: Iterable[tuple[str, Sensor]], manufa
         else:
             found.take(component, sensor, data, conversion)
     return found
+
+
+def route_to(sensor: Sensor) -> Route | None:
+    """Return the way to the controller that owns a sensor, None where that is the BMC."""
+    return None if (sensor.channel, sensor.owner) == (0, BMC) else Route(sensor.channel, sensor.owner)
 
 
 async def conversion_of(session: Session, sensor: Sensor, route: Route | None, data: bytes) -> Conversion | None:

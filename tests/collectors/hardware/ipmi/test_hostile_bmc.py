@@ -187,6 +187,24 @@ async def test_lost_packets_are_asked_for_again(bmc: ScriptedBmc, read: Read) ->
     assert len(reading.sensors) == 18
 
 
+async def test_there_is_never_more_than_one_request_in_flight(bmc: ScriptedBmc, read: Read) -> None:
+    held: list[bytes] = []
+    released = False
+
+    def hold(kind: int, packet: bytes) -> list[bytes]:
+        if kind != IPMI or released or bmc.asked[-1][:2] != GET_SENSOR_READING:
+            return [packet]
+        held.append(packet)
+        return []
+
+    bmc.tamper = hold
+    running = asyncio.ensure_future(read(bmc))
+    await bmc.until(lambda: len(held) == 2)  # the same question, asked again
+    assert {data for netfn, command, data in bmc.asked if (netfn, command) == GET_SENSOR_READING} == {b"\x01"}
+    released = True
+    assert len((await running).sensors) == 18
+
+
 async def test_a_session_dropped_in_the_middle_is_opened_anew_once(bmc: ScriptedBmc, read: Read) -> None:
     def forget(data: bytes) -> bytes | None:
         if bmc.opened == 1:

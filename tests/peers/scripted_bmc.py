@@ -59,6 +59,8 @@ class ScriptedBmc(asyncio.DatagramProtocol):
     """Completion code and data by network function and command; None is silence."""
     tamper: Callable[[int, bytes], list[bytes]] = lambda _kind, packet: [packet]
     """What really leaves in place of a packet of this payload type."""
+    device_id: bytes = bytes.fromhex("20 01 02 43 02 9f a2 02 00 00 01")
+    """What Get Device ID returns: a Dell's."""
     whole_records: bool = True
     hash_lookup_bit: bool = True
     host: str = "127.0.0.1"
@@ -85,6 +87,15 @@ class ScriptedBmc(asyncio.DatagramProtocol):
     def open_sessions(self) -> int:
         """How many sessions are established right now."""
         return sum(session.active for session in self.sessions.values())
+
+    @property
+    def manufacturer(self) -> int:
+        """The IANA number of the maker."""
+        return int.from_bytes(self.device_id[6:9], "little")
+
+    def made_by(self, manufacturer: int) -> None:
+        """Become another manufacturer's."""
+        self.device_id = self.device_id[:6] + manufacturer.to_bytes(3, "little") + self.device_id[9:]
 
     async def until(self, condition: Callable[[], bool], patience: float = 10.0) -> None:
         """Wait until ``condition`` holds; it is looked at whenever a packet comes in."""
@@ -217,7 +228,7 @@ class ScriptedBmc(asyncio.DatagramProtocol):
             case 0x06, 0x3C:
                 return OK
             case 0x06, 0x01:
-                return OK + bytes.fromhex("20 01 02 43 02 9f a2 02 00 00 01")
+                return OK + self.device_id
             case 0x00, 0x01:
                 return OK + bytes.fromhex("01 10 40 70")
             case 0x0A, 0x40:

@@ -32,11 +32,11 @@ CLOSE_WITHIN = 1.0
 INVENTORY_AGE = 3_600.0
 """Seconds for which the inventory is believed: a failing lamp is re-read more often than a board is exchanged."""
 
-TAKEN_NAMES = (*verdicts.CHASSIS_LAMPS, verdicts.EVENT_LOG, *oem.NAMES)
+TAKEN_NAMES = (*verdicts.CHASSIS_LAMPS, verdicts.EVENT_LOG)
 
 
 class IpmiOptions(Options):
-    """Where the BMC is. ``oem`` allows vendor commands that read lamps (this version has none that need it)."""
+    """Where the BMC is. ``oem`` allows its vendor's own commands that read lamps, where they are known (`oem`)."""
 
     address: str
     port: Port = 623
@@ -134,12 +134,13 @@ class Ipmi:
             log_info = await ask(session, "event log", NETFN_STORAGE, GET_SEL_INFO, length=14)
             no_sensors = await self._refresh(session, device, device_data or b"")
             session.step = "sensors"
-            found = await survey(session, self._components, device.manufacturer)
+            vendor = oem.vendor_of(device.manufacturer, allowed=self._options.oem)
+            found = await survey(session, self._components, vendor)
             session.step = "vendor lamps"
-            vendor = await oem.read(session, device.manufacturer)
+            own = await vendor.read(oem.Talk(session, self._records.locators))
             await self._take_inventory(session)
-        lamps = [*found.lamps(), *vendor.lamps]
-        locate, logs = found.locate if vendor.locate is None else vendor.locate, []
+        lamps = [*found.lamps(), *oem.without_namesakes(own.lamps, (*TAKEN_NAMES, *dict(self._components)))]
+        locate, logs = found.locate if own.locate is None else own.locate, []
         if chassis:
             lamps += verdicts.chassis_lamps(chassis, proven=found.readable)
             locate = verdicts.chassis_locate(chassis) if locate is None else locate

@@ -47,6 +47,7 @@ class Records:
 
     stamp: bytes | None = None
     sensors: dict[tuple[int, int, int, int], sdr.Sensor] = field(default_factory=dict)
+    locators: list[sdr.Locator] = field(default_factory=list)
     next_id: int = FIRST_RECORD
     seen: set[int] = field(default_factory=set)
     legible: bool = True
@@ -67,6 +68,7 @@ class Records:
         """Start anew."""
         self.stamp, self.next_id, self.legible = stamp, FIRST_RECORD, True
         self.sensors.clear()
+        self.locators.clear()
         self.seen.clear()
 
 
@@ -131,6 +133,8 @@ async def step(records: Records, session: Session, commands: Commands, reservati
             records.sensors.setdefault((sensor.owner, sensor.channel, sensor.lun, sensor.number), sensor)
     except ValueError:
         records.legible = False
+    if located := sdr.locator(record):
+        records.locators.append(located)
     records.next_id = next_id
 
 

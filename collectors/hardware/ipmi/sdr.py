@@ -1,6 +1,6 @@
 """Sensor data records: which sensors there are, what they are called, how their readings are converted.
 
-IPMI v2.0 sections 43.1 (full), 43.2 (compact) and 43.3 (event-only), tables 43-1 to 43-3. Pure: bytes in, values out.
+IPMI v2.0 sections 43.1 (full), 43.2 (compact), 43.3 (event-only) and 43.7 (device locator). Pure: bytes in, values out.
 """
 
 import math
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from collectors.hardware.ipmi.text import decode
 from collectors.reading import Quantity
 
-FULL, COMPACT, EVENT_ONLY = 0x01, 0x02, 0x03
+FULL, COMPACT, DEVICE_LOCATOR = 0x01, 0x02, 0x10
 HEADER_LENGTH = 5
 BMC = 0x20
 THRESHOLD = 0x01
@@ -20,6 +20,9 @@ THRESHOLD = 0x01
 NAME_AT = {FULL: 47, COMPACT: 31}
 BODY_AT = struct.Struct("<5x3B2BxBBB3HBB")
 """Owner, LUN, number, entity, instance, capabilities, sensor type, event type, three masks, units 1 and 2."""
+
+LOCATOR_AT, LOCATOR_NAME_AT = struct.Struct("<5xBB5xBBB"), 15
+"""Access and slave address, entity, instance, OEM."""
 
 LINEARISATION: dict[int, Callable[[float], float]] = {
     1: math.log,
@@ -124,6 +127,32 @@ class Sensor:
     conversion: Conversion | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Locator:
+    """A device that is no sensor: a generic device locator record (section 43.7). Addresses as they stand there."""
+
+    access: int
+    slave: int
+    entity: int
+    instance: int
+    oem: int
+    name: str
+
+
+def locator(record: bytes) -> Locator | None:
+    """Return the device that a record locates, None where it is of another kind or cut short."""
+    if len(record) < LOCATOR_NAME_AT or record[3] != DEVICE_LOCATOR:
+        return None
+    access, slave, entity, instance, oem = LOCATOR_AT.unpack_from(record)
+    label = name_at(record, LOCATOR_NAME_AT)
+    return Locator(access, slave, entity, instance, oem, label or f"Device {entity}.{instance & 0x7F}")
+
+
+def name_at(record: bytes, at: int) -> str:
+    """Return the text that begins with its type and length at a place, empty where there is none."""
+    return decode(record[at] >> 6, record[at + 1 :][: record[at] & 0x1F]) if len(record) > at else ""
+
+
 def parse(record: bytes) -> tuple[Sensor, ...]:
     """Return the sensors that a record describes: none for other records, several where it is shared.
 
@@ -141,10 +170,6 @@ def parse(record: bytes) -> tuple[Sensor, ...]:
     if owner & 1:
         return ()  # system software: there is nobody to ask
     threshold = event_type == THRESHOLD
-    name_at = NAME_AT[kind]
-    label = ""
-    if len(record) > name_at:
-        label = decode(record[name_at] >> 6, record[name_at + 1 :][: record[name_at] & 0x1F])
     sensor = Sensor(
         owner=owner,
         channel=lun >> 4,
@@ -154,7 +179,7 @@ def parse(record: bytes) -> tuple[Sensor, ...]:
         instance=instance & 0x7F,
         type=sensor_type,
         event_type=event_type,
-        name=label or f"Sensor {number}",
+        name=name_at(record, NAME_AT[kind]) or f"Sensor {number}",
         thresholds=threshold and capabilities & 0x0C != 0,
         # Bits 14:12 of both masks: which comparisons Get Sensor Reading returns (table 43-1, bytes 15 to 18)
         compared=(lower_mask >> 12 & 0x07) | (upper_mask >> 12 & 0x07) << 3 if threshold else 0,

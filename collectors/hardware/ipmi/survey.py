@@ -1,11 +1,12 @@
 """Reads every sensor once (IPMI v2.0 sections 35.14 and 35.5), through the BMC also those of satellite controllers."""
 
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Sequence
 
 from collectors.hardware.ipmi import verdicts
+from collectors.hardware.ipmi.oem import Light, LocateLight, Vendor
 from collectors.hardware.ipmi.sdr import BMC, Conversion, Sensor
-from collectors.hardware.ipmi.session import Rejected, Route, Session, SessionLost
-from collectors.reading import LampReading, SensorReading
+from collectors.hardware.ipmi.session import Rejected, Route, Session, SessionLost, completed
+from collectors.reading import LampReading, SensorReading, Verdict
 
 NETFN_SENSOR, GET_READING, GET_READING_FACTORS = 0x04, 0x2D, 0x23
 FACTORS_LENGTH = 7
@@ -20,11 +21,11 @@ NOBODY_THERE = frozenset({0x82, 0x83, 0xC3, 0xD3})
 class Survey:
     """What the sensors said. ``readable`` tells whether any of them said anything."""
 
-    def __init__(self, manufacturer: int) -> None:
+    def __init__(self, vendor: Vendor) -> None:
         self.values: list[SensorReading] = []
         self.locate: bool | None = None
         self.readable = False
-        self._manufacturer = manufacturer
+        self._lights = vendor.lights
         self._judged: list[tuple[Sensor, LampReading]] = []
 
     def lamps(self) -> tuple[LampReading, ...]:
@@ -34,8 +35,6 @@ class Survey:
     def take(self, component: str, sensor: Sensor, data: bytes, conversion: Conversion | None) -> None:
         """Add the answer of Get Sensor Reading."""
         self._judge(component, sensor, data, f"reading={data.hex(' ')}")
-        if verdicts.is_hp_locate(sensor, self._manufacturer):
-            self.locate = verdicts.hp_locate(data)
         if not verdicts.is_readable(data):
             return
         self.readable = True
@@ -48,26 +47,43 @@ class Survey:
         self._judge(component, sensor, b"", why)
 
     def _judge(self, component: str, sensor: Sensor, data: bytes, evidence: str) -> None:
-        lamp = verdicts.judge(sensor, component, data, evidence, self._manufacturer)
+        light = self._lights(sensor)
+        if light is not None:
+            self._light(light, component, sensor, data, evidence)
+            return
+        lamp = verdicts.judge(sensor, component, data, evidence)
         if lamp is not None:
             self._judged.append((sensor, lamp))
 
+    def _light(self, light: Light | LocateLight, component: str, sensor: Sensor, data: bytes, evidence: str) -> None:
+        """Take what a vendor's light says."""
+        told = verdicts.is_readable(data) and len(data) > 2
+        states = verdicts.state_bits(data) if told else 0
+        if isinstance(light, Light):
+            verdict = light.verdict(states) if told else Verdict.UNKNOWN
+            self._judged.append((sensor, LampReading(light.lamp, component, verdict, evidence)))
+        elif told:
+            self.locate = light.lit(states)
 
-async def survey(session: Session, sensors: Iterable[tuple[str, Sensor]], manufacturer: int) -> Survey:
+
+async def survey(session: Session, sensors: Sequence[tuple[str, Sensor]], vendor: Vendor) -> Survey:
     """Ask all ``sensors``, each given with its component's name.
 
     A refused sensor and a satellite that does not answer cost only themselves. Raises SessionLost where the BMC itself
     falls silent.
     """
-    found = Survey(manufacturer)
+    found = Survey(vendor)
     mute: set[Route] = set()
+    own = [(sensor.lun, bytes([sensor.number])) for _, sensor in sensors if route_to(sensor) is None]
+    answers = iter(await session.series(NETFN_SENSOR, GET_READING, own))
     for component, sensor in sensors:
-        route = None if (sensor.channel, sensor.owner) == (0, BMC) else Route(sensor.channel, sensor.owner)
+        route = route_to(sensor)
         if route in mute:
             found.miss(component, sensor, f"controller {sensor.owner:02x}h does not answer")
             continue
         try:
-            data = await ask(session, sensor, route, GET_READING)
+            answer = next(answers, None) if route is None else None
+            data = completed(answer) if answer else await ask(session, sensor, route, GET_READING)
             conversion = await conversion_of(session, sensor, route, data)
         except Rejected as refusal:
             found.miss(component, sensor, str(refusal))
@@ -81,6 +97,11 @@ async def survey(session: Session, sensors: Iterable[tuple[str, Sensor]], manufa
         else:
             found.take(component, sensor, data, conversion)
     return found
+
+
+def route_to(sensor: Sensor) -> Route | None:
+    """Return the way to the controller that owns a sensor, None where that is the BMC."""
+    return None if (sensor.channel, sensor.owner) == (0, BMC) else Route(sensor.channel, sensor.owner)
 
 
 async def conversion_of(session: Session, sensor: Sensor, route: Route | None, data: bytes) -> Conversion | None:

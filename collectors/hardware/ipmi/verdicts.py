@@ -152,10 +152,6 @@ PRESENCE = {0x07: 7, 0x08: 0, 0x0C: 6, 0x0D: 0, 0x29: 2}
 THRESHOLD_VERDICTS = (WARNING, CRITICAL, CRITICAL, WARNING, CRITICAL, CRITICAL)
 """Lower non-critical, critical, non-recoverable; upper non-critical, critical, non-recoverable."""
 
-HP = frozenset({11, 47196})
-HP_UID, HP_HEALTH = (0xC0, 0x70), (0xC0, 0x71)
-HP_HEALTH_OFFSETS: Offsets = {0: NORMAL, 1: WARNING, 2: CRITICAL}
-
 CHASSIS_LAMPS = ("Chassis power", "Chassis intrusion", "Chassis drives", "Chassis fans")
 EVENT_LOG = "SEL"
 
@@ -165,7 +161,7 @@ def lamp_of(sensor: Sensor) -> Lamp:
     return LAMPS.get(sensor.type) or ENTITIES.get(sensor.entity, Lamp.OTHER)
 
 
-def judge(sensor: Sensor, component: str, data: bytes, evidence: str, manufacturer: int) -> LampReading | None:
+def judge(sensor: Sensor, component: str, data: bytes, evidence: str) -> LampReading | None:
     """Return the lamp of a sensor by the data of Get Sensor Reading, None where it stands for none.
 
     ``data`` is empty where there was no reading; ``evidence`` then says why.
@@ -180,9 +176,7 @@ def judge(sensor: Sensor, component: str, data: bytes, evidence: str, manufactur
             verdict = threshold_verdict(crossed)
         return LampReading(lamp_of(sensor), component, verdict, evidence)
     lamp, offsets = lamp_of(sensor), offsets_of(sensor)
-    if manufacturer in HP and (sensor.type, sensor.event_type) == HP_HEALTH:
-        lamp, offsets = Lamp.SYSTEM, HP_HEALTH_OFFSETS
-    if is_hp_locate(sensor, manufacturer) or (offsets is None and not is_oem(sensor)):
+    if offsets is None and not is_oem(sensor):
         return None
     if told:
         verdict = discrete_verdict(sensor, state_bits(data), offsets)
@@ -214,17 +208,6 @@ def is_oem(sensor: Sensor) -> bool:
     return sensor.event_type in OEM_EVENT_TYPES or (
         sensor.event_type == SENSOR_SPECIFIC and sensor.type in OEM_SENSOR_TYPES
     )
-
-
-def is_hp_locate(sensor: Sensor, manufacturer: int) -> bool:
-    """Tell whether this is HP's "UID Light" sensor."""
-    return manufacturer in HP and (sensor.type, sensor.event_type) == HP_UID
-
-
-def hp_locate(data: bytes) -> bool | None:
-    """Return whether HP's locate lamp is lit: offset 0 on, 1 off, 2 blinking."""
-    states = state_bits(data) if is_readable(data) and len(data) > 2 else 0
-    return {1: True, 2: False, 4: True}.get(states)
 
 
 def offsets_of(sensor: Sensor) -> Offsets | None:

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from collectors.failures import NoAddress, TimedOut, Unauthorized, Unavailable, UnexpectedReply
 from collectors.hardware.ipmi import Ipmi, IpmiOptions, packets, session
+from collectors.hardware.ipmi.oem import vendor
 from collectors.hardware.ipmi.repository import MAX_RECORDS
-from collectors.reading import HardwareReading, Lamp, Verdict
+from collectors.reading import HardwareReading, Verdict
 from collectors.registry import LampTarget
 from tests.peers import scripted_bmc
 from tests.peers.ipmi_sim import SimSensor
 from tests.peers.scripted_bmc import (
     CANCELLED,
-    CLOSE_SESSION,
     GET_CHASSIS_STATUS,
     GET_DEVICE_ID,
     GET_SDR,
@@ -36,18 +36,13 @@ from tests.peers.scripted_bmc import (
 
 Read = Callable[..., Awaitable[HardwareReading]]
 
-READ_COMMANDS = {
-    *(GET_CHASSIS_STATUS, GET_DEVICE_ID, GET_SEL_INFO, GET_SENSOR_READING),
-    *(GET_SDR_INFO, scripted_bmc.RESERVE_SDR, GET_SDR, scripted_bmc.READ_FRU),
-}
-SESSION_COMMANDS = {scripted_bmc.SET_PRIVILEGE, CLOSE_SESSION}
-
 
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same retries, in a twentieth of the time."""
     monkeypatch.setattr(session, "WAITS", (0.05, 0.075, 0.125, 0.25))
     monkeypatch.setattr(session, "CLOSE_WAITS", (0.05, 0.05))
+    monkeypatch.setattr(vendor, "WAITS", (0.05, 0.075))
 
 
 def reader_of(bmc: ScriptedBmc) -> Ipmi:
@@ -78,11 +73,6 @@ async def test_a_plain_bmc_is_read_with_the_best_suite_it_has(
     assert reading.locate is False
     assert {lamp.verdict for lamp in reading.lamps} == {Verdict.NORMAL, None}
     assert (bmc.opened, bmc.closed, bmc.open_sessions, bmc.most_open) == (1, 1, 0, 1)
-
-
-async def test_only_commands_that_read_are_ever_sent(bmc: ScriptedBmc, read: Read) -> None:
-    await read(bmc)
-    assert {(netfn, command) for netfn, command, _ in bmc.asked} <= READ_COMMANDS | SESSION_COMMANDS
 
 
 async def test_the_suite_that_worked_is_remembered(bmc: ScriptedBmc, read: Read) -> None:
@@ -185,6 +175,24 @@ async def test_lost_packets_are_asked_for_again(bmc: ScriptedBmc, read: Read) ->
     reading = await read(bmc)
     assert reading.complete
     assert len(reading.sensors) == 18
+
+
+async def test_there_is_never_more_than_one_request_in_flight(bmc: ScriptedBmc, read: Read) -> None:
+    held: list[bytes] = []
+    released = False
+
+    def hold(kind: int, packet: bytes) -> list[bytes]:
+        if kind != IPMI or released or bmc.asked[-1][:2] != GET_SENSOR_READING:
+            return [packet]
+        held.append(packet)
+        return []
+
+    bmc.tamper = hold
+    running = asyncio.ensure_future(read(bmc))
+    await bmc.until(lambda: len(held) == 2)  # the same question, asked again
+    assert {data for netfn, command, data in bmc.asked if (netfn, command) == GET_SENSOR_READING} == {b"\x01"}
+    released = True
+    assert len((await running).sensors) == 18
 
 
 async def test_a_session_dropped_in_the_middle_is_opened_anew_once(bmc: ScriptedBmc, read: Read) -> None:
@@ -400,68 +408,6 @@ async def test_a_bmc_without_a_stamp_has_its_records_read_every_time(bmc: Script
     await read(bmc, reader)
     bmc.records[0] = bmc.records[0].replace(b"CPU Temp", b"GPU Temp")
     assert "GPU Temp" in {lamp.component for lamp in (await read(bmc, reader)).lamps}
-
-
-# --- vendors ---
-
-FUJITSU_LAMPS = (0x2E, 0xF5)
-
-
-@pytest.mark.parametrize(
-    ("state", "global_error", "self_service"),
-    [
-        (0, Verdict.NORMAL, Verdict.NORMAL),
-        (1, Verdict.WARNING, Verdict.NORMAL),
-        (2, Verdict.CRITICAL, Verdict.NORMAL),
-        (3, Verdict.NORMAL, Verdict.WARNING),
-        (8, Verdict.CRITICAL, Verdict.CRITICAL),
-        (9, Verdict.UNKNOWN, Verdict.UNKNOWN),
-    ],
-)
-async def test_fujitsus_error_lamps_are_read(
-    bmc: ScriptedBmc, read: Read, state: int, global_error: Verdict, self_service: Verdict
-) -> None:
-    answers = {bytes.fromhex("80 28 00 b3"): bytes([state]), bytes.fromhex("80 28 00 b1"): b"\x01"}
-    bmc.answers[GET_DEVICE_ID] = OK + bytes.fromhex("20 01 02 43 02 9f 80 28 00 00 01")
-    bmc.answers[FUJITSU_LAMPS] = lambda data: OK + data[:3] + answers[data]
-    reading = await read(bmc)
-    verdicts = {lamp.component: lamp.verdict for lamp in reading.lamps}
-    assert verdicts["Global error lamp"] == global_error
-    assert verdicts["Customer self service lamp"] == self_service
-    assert reading.locate is True
-
-
-async def test_vendor_commands_go_to_their_vendor_only(bmc: ScriptedBmc, read: Read) -> None:
-    await read(bmc)
-    assert bmc.count(FUJITSU_LAMPS) == 0
-
-
-async def test_a_fujitsu_without_lamp_commands_is_read_all_the_same(bmc: ScriptedBmc, read: Read) -> None:
-    bmc.answers[GET_DEVICE_ID] = OK + bytes.fromhex("20 01 02 43 02 9f 80 28 00 00 01")
-    reading = await read(bmc)
-    assert reading.locate is False
-    assert len(reading.lamps) == 30
-
-
-async def test_a_fujitsu_that_is_silent_about_its_lamps_keeps_the_rest(bmc: ScriptedBmc, read: Read) -> None:
-    bmc.answers[GET_DEVICE_ID] = OK + bytes.fromhex("20 01 02 43 02 9f 80 28 00 00 01")
-    bmc.answers[FUJITSU_LAMPS] = lambda _data: None
-    verdicts = {lamp.component: lamp.verdict for lamp in (await read(bmc)).lamps}
-    assert verdicts["Global error lamp"] == Verdict.UNKNOWN
-    assert verdicts["CPU Temp"] == Verdict.NORMAL
-
-
-async def test_hps_light_sensors_are_locate_and_system_lamp(bmc: ScriptedBmc, read: Read) -> None:
-    bmc.answers[GET_DEVICE_ID] = OK + bytes.fromhex("20 01 02 43 02 9f 0b 00 00 00 20")
-    for number, (name, event_type) in enumerate((("UID Light", 0x70), ("Sys. Health LED", 0x71)), start=90):
-        light = SimSensor(number, name, 0xC0, event_type, readable=(0, 1, 2))
-        bmc.records.append(light.record(number))
-        bmc.readings[number] = bytes.fromhex("00 c0 04 00")
-    reading = await read(bmc)
-    lamps = {lamp.component: lamp for lamp in reading.lamps}
-    assert "UID Light" not in lamps
-    assert reading.locate is True
-    assert (lamps["Sys. Health LED"].lamp, lamps["Sys. Health LED"].verdict) == (Lamp.SYSTEM, Verdict.CRITICAL)
 
 
 async def test_a_non_linear_sensor_is_converted_by_the_factors_of_its_reading(bmc: ScriptedBmc, read: Read) -> None:

@@ -22,10 +22,10 @@ def threshold(*, thresholds: bool = True, compared: int = 0x3F) -> Sensor:
     return Sensor(0x20, 0, 0, 1, 7, 1, 0x01, 0x01, "sensor", thresholds=thresholds, compared=compared)
 
 
-def judged(sensor: Sensor, *offsets: int, flags: int = 0xC0, manufacturer: int = 0) -> LampReading | None:
+def judged(sensor: Sensor, *offsets: int, flags: int = 0xC0) -> LampReading | None:
     states = sum(1 << offset for offset in offsets)
     data = bytes([0, flags, states & 0xFF, states >> 8])
-    return verdicts.judge(sensor, "sensor", data, "evidence", manufacturer)
+    return verdicts.judge(sensor, "sensor", data, "evidence")
 
 
 def verdict(sensor: Sensor, *offsets: int) -> Verdict | None:
@@ -112,7 +112,7 @@ def test_a_crossed_threshold_is_believed_whatever_the_record_says() -> None:
 @pytest.mark.parametrize("data", ["", "00", "00 40", "00 c0", "00 e0 00 00", "00 80 00 00", "00 60 10 00"])
 @pytest.mark.parametrize("sensor", [threshold(), discrete(0x08), discrete(0x0D), discrete(0xC0, 0x70)])
 def test_what_cannot_be_read_is_unknown(sensor: Sensor, data: str) -> None:
-    lamp = verdicts.judge(sensor, "sensor", bytes.fromhex(data), "evidence", 0)
+    lamp = verdicts.judge(sensor, "sensor", bytes.fromhex(data), "evidence")
     assert lamp is not None
     assert lamp.verdict == U
 
@@ -146,7 +146,7 @@ GENERIC_CASES: Cases = {
     0x07: {0: N, 1: W, 2: C, 3: C, 4: W, 5: C, 6: C, 7: W, 8: N},
     0x08: {0: None, 1: N},
     0x09: {0: N, 1: N},
-    0x0A: {0: N, 2: N, 6: C, 8: C},
+    0x0A: {0: N, 1: N, 2: N, 3: N, 4: W, 5: N, 6: C, 7: N, 8: C},
     0x0B: {0: N, 1: C, 2: W, 3: W, 4: W, 5: C, 6: W, 7: W},
 }
 
@@ -227,7 +227,7 @@ def test_what_only_the_vendor_can_read_is_unknown(sensor: Sensor) -> None:
 
 
 def test_only_eight_states_may_be_told() -> None:
-    lamp = verdicts.judge(discrete(0x08), "sensor", bytes.fromhex("00 c0 03"), "evidence", 0)
+    lamp = verdicts.judge(discrete(0x08), "sensor", bytes.fromhex("00 c0 03"), "evidence")
     assert lamp is not None
     assert lamp.verdict == C
 
@@ -271,26 +271,6 @@ def test_what_cannot_be_read_of_an_empty_place_is_absent_too() -> None:
     assert [lamp.verdict for lamp in lamps] == [None, None, U]
 
 
-# --- HP's light sensors ---
-
-
-@pytest.mark.parametrize(("offsets", "expected"), [((0,), N), ((1,), W), ((2,), C), ((), U)])
-def test_hps_health_led_is_the_system_lamp(offsets: tuple[int, ...], expected: Verdict) -> None:
-    lamp = judged(discrete(0xC0, 0x71), *offsets, manufacturer=11)
-    assert lamp is not None
-    assert (lamp.lamp, lamp.verdict) == (Lamp.SYSTEM, expected)
-
-
-@pytest.mark.parametrize(("states", "lit"), [("01", True), ("02", False), ("04", True), ("00", None), ("03", None)])
-def test_hps_uid_light_is_the_locate_lamp_and_no_other(states: str, lit: bool | None) -> None:
-    assert judged(discrete(0xC0, 0x70), 0, manufacturer=11) is None
-    assert verdicts.hp_locate(bytes.fromhex(f"00 c0 {states} 00")) is lit
-
-
-def test_the_same_sensors_of_another_maker_mean_nothing_known() -> None:
-    assert verdict(discrete(0xC0, 0x71), 2) == U
-
-
 # --- event log ---
 
 
@@ -328,9 +308,9 @@ SENSORS = st.builds(
 )
 
 
-@given(sensor=SENSORS, data=st.binary(max_size=8), manufacturer=st.sampled_from([0, 11, 674]))
-def test_no_reading_is_normal_unless_the_bmc_calls_it_available(sensor: Sensor, data: bytes, manufacturer: int) -> None:
-    lamp = verdicts.judge(sensor, "sensor", data, "evidence", manufacturer)
+@given(sensor=SENSORS, data=st.binary(max_size=8))
+def test_no_reading_is_normal_unless_the_bmc_calls_it_available(sensor: Sensor, data: bytes) -> None:
+    lamp = verdicts.judge(sensor, "sensor", data, "evidence")
     if lamp is not None and lamp.verdict in {N, None}:
         assert len(data) > 2
         assert data[1] & 0x60 == 0x40

@@ -16,6 +16,7 @@ from tests.bench.measure import Answer, Helper, Sample, children_seconds, cpu_se
 from tests.bench.ours import CHECKS_PER_SERVER, Exporter
 from tests.bench.protocols import PROTOCOLS, Protocol, row_key
 from tests.bench.report import BLACKBOX, Result
+from tests.exporter.simulation import Outage
 from tests.peers.certificates import Authority
 from tests.peers.ipmi_sim import IpmiSim
 from tests.peers.snmpd import Snmpd
@@ -39,7 +40,10 @@ WHOLE_FLEET = 10_000
 SERVED = 1_000
 FIRST_RUNS = 10.0
 """Seconds in which the checks of the served fleet run for the first time."""
-REGULAR = 600.0
+REGULAR, EVERY_MINUTE = 600.0, 60.0
+WINDOW = 75.0
+"""Seconds: longer than the exporter remembers its worst lag, so that loading it is forgotten."""
+FASTER = 60
 IPMI_ADDRESS = "127.0.0.2"
 """Where the relay has port 623: another address than that of a BMC which this machine may have."""
 MILLI, MEGA, KILO = 1e3, 1e-6, 1e-3
@@ -90,8 +94,11 @@ class Bench:
             self._rendering()
             self._served()
             self._loading("load-short", ours.fleet)
+            self._dark()
             if not self._quick:
                 self._loading("load-long", ours.long_fleet)
+                self._fleet()
+                self._dark_in_virtual_time()
         self.results["lag"] = Result(Sample((max(self._lags) * MILLI,)))
 
     def _services(self) -> None:
@@ -306,6 +313,73 @@ class Bench:
             self.results[f"{row}-memory"] = Result(Sample((grown * MEGA / WHOLE_FLEET / CHECKS_PER_SERVER * 1000,)))
             self.results[f"{row}-lag"] = Result(Sample((_lag(exporter) * MILLI,)))
 
+    def _fleet(self) -> None:
+        """Measure the whole fleet, every protocol in turn, at a minute's interval and then at that of the contract."""
+        mix = zip(range(CHECKS_PER_SERVER), itertools.cycle(PROTOCOLS), strict=False)
+        services = [f"{{protocol: {each}, name: c{number}{self._written(each)}}}" for number, each in mix]
+        checks = WHOLE_FLEET * CHECKS_PER_SERVER
+        successes = r'dserver_exporter_checks_total\{[^}]*result="success"\}'
+        with self._exporter(ours.head(EVERY_MINUTE)) as exporter:
+            empty = resident_bytes(exporter.pid)
+            fleet = ours.alike(WHOLE_FLEET, services)
+            for row, interval, seconds in (("minute", EVERY_MINUTE, 20.0), ("fleet", REGULAR, WINDOW)):
+                title = f"10,000 servers x 12 checks every {interval:.0f} s"
+                exporter.configure(ours.head(interval) + fleet)
+                exporter.reload()
+                while (done := exporter.metric(successes)) < checks:
+                    self._tell(f"{title}: {done:,.0f} first runs")
+                    time.sleep(5.0)
+                self._tell(f"{title}: measuring for {seconds:.0f} s")
+                before, cpu, began = exporter.metric(successes), exporter.cpu, time.monotonic()
+                time.sleep(seconds)
+                share = (exporter.cpu - cpu) / (time.monotonic() - began)
+                done, elapsed = exporter.metric(successes) - before, time.monotonic() - began
+                self.results[row] = Result(Sample((share,)))
+                self.results[f"{row}-rate"] = Result(Sample((done / elapsed,)))
+                lag = exporter.metric("dserver_exporter_schedule_lag_seconds")
+                self.results[f"{row}-lag"] = Result(Sample((lag * MILLI,)))
+            self.results["fleet-memory"] = Result(Sample(((resident_bytes(exporter.pid) - empty) * MEGA,)))
+
+    def _dark(self) -> None:
+        """Let a tenth of a fleet go dark at once and come back: a part of the whole one, and as many times as fast."""
+        interval = REGULAR / FASTER
+        rest = f"recheck_interval: {60_000 // FASTER}ms, outage_notice_after: {600_000 // FASTER}ms, "
+        settings = ours.head(interval, rest + f"timeout: {10_000 // FASTER}ms")
+        servers = WHOLE_FLEET // FASTER
+        step = f"{{protocol: tcp, name: NAME, port: {self._ports['fleet']}, steps: [{{expect: hello}}]}}"
+        services = [step.replace("NAME", f"c{number}") for number in range(CHECKS_PER_SERVER)]
+        title = f"{servers} servers, {FASTER} times as fast"
+        gone = [ours.own_address(number) for number in range(0, servers, 10)]
+        with self._exporter(settings) as exporter:
+            exporter.configure(settings + ours.alike(servers, services, ours.own_address))
+            exporter.reload()
+            self._tell(f"{title}: first runs")
+            time.sleep(1.2 * interval)
+            self._tell(f"{title}: {len(gone)} go dark")
+            self._targets.ask({"dark": gone})
+            time.sleep(2.4 * interval)
+            noted = self._targets.ask({"dark": [], "noted": True})["noted"]
+            lag = exporter.metric("dserver_exporter_schedule_lag_seconds")
+            self._tell(f"{title}: they are back")
+            time.sleep(0.5 * interval)
+            up = exporter.metric(r"dserver_service_up\{[^}]*\}")
+        delays = [delay for address in gone for delay in _delays(noted.get(address, []), interval)]
+        if len(delays) < len(gone) * CHECKS_PER_SERVER or up < servers * CHECKS_PER_SERVER:
+            raise RuntimeError(f"{len(delays)} tenth minutes of {len(gone)} dark servers, and {up:.0f} are up again")
+        self.results["dark"] = Result(Sample((max(delays) * MILLI,)))
+        self.results["dark-lag"] = Result(Sample((lag * MILLI,)))
+
+    def _dark_in_virtual_time(self) -> None:
+        self._tell("1,000 of 10,000 servers go dark, in virtual time")
+        outage = Outage(WHOLE_FLEET, CHECKS_PER_SERVER, WHOLE_FLEET // 10)
+        fleet = outage.play()
+        delays = outage.notice_delays(fleet)
+        if len(delays) < outage.dark * outage.checks:
+            raise RuntimeError(f"{len(delays)} tenth minutes of {outage.dark} dark servers")
+        self.results["dark-virtual"] = Result(Sample((float(max(delays)),)))
+        self.results["dark-virtual-lag"] = Result(Sample((float(max(fleet.lags)),)))
+        self.results["dark-virtual-flight"] = Result(Sample((float(fleet.most_in_flight),)))
+
     # turns
 
     def _cycle(self, contenders: Sequence[Contender]) -> float:
@@ -406,6 +480,13 @@ def _lag(exporter: Exporter) -> float:
     """Return how late the loop was at worst in the last minute, in seconds."""
     time.sleep(0.5)  # the exporter looks four times a second
     return exporter.metric("dserver_exporter_loop_lag_seconds")
+
+
+def _delays(noted: Sequence[float], notice: float) -> Iterator[float]:
+    """Give how long after its notice time each check of a dark server was tried: its first attempts are their first."""
+    for first in noted[:CHECKS_PER_SERVER]:
+        due = first + notice
+        yield from itertools.islice((max(0.0, at - due) for at in noted if at > due - SETTLED), 1)
 
 
 def _names(prefix: str) -> Iterator[str]:

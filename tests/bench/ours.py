@@ -114,6 +114,8 @@ def long_fleet(servers: int, port: int) -> str:
 class Exporter(ServerProcess):
     """The real process, on a configuration that may be replaced."""
 
+    patience = 300.0
+
     def __init__(self, folder: Path, configuration: str, password: str = "") -> None:
         super().__init__(folder)
         self._file = folder / "dserver.yml"

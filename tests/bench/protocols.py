@@ -46,7 +46,7 @@ def dialogue(*steps: str, tls: bool = False) -> str:
 
 
 SMTP = ("<^220", ">EHLO prober\\r", "<^250 ", ">QUIT\\r", "<^221")
-IMAP = ("<^\\* OK", ">a1 CAPABILITY\\r", "<^a1 OK", ">a4 LOGOUT\\r", "<^a4 OK")
+IMAP = ("<^\\* OK", ">a1 CAPABILITY\\r", "<^a1 OK", ">a6 LOGOUT\\r", "<^a6 OK")
 POP = ("<^\\+OK", ">CAPA\\r", "<^\\.", ">QUIT\\r", "<^\\+OK")
 FTP = ("<^220", ">FEAT\\r", "<^211 ", ">QUIT\\r", "<^221")
 REDIS = "check_tcp -H 127.0.0.1 -p {port} -E -s PING\\r\\n -e +PONG"
@@ -123,6 +123,10 @@ PROTOCOLS: Mapping[str, Protocol] = {
         place="127.0.0.1",
     ),
 }
+
+
+MIX = ("http", "https", "ftp", "smtp", "smtps", "pop", "pop3s", "imap", "imaps", "postgresql", "mysql", "ssh")
+"""The twelve checks of a server of the fleet: those that the contract names."""
 
 
 def row_key(protocol: str, peer: str) -> str:

@@ -96,7 +96,7 @@ TALKS: Mapping[str, Talk] = {
         {
             b"a1 CAPABILITY": b"* CAPABILITY IMAP4rev1\r\na1 OK done\r\n",
             b"a1 LOGOUT": b"* BYE\r\na1 OK done\r\n",
-            b"a4 LOGOUT": b"* BYE\r\na4 OK done\r\n",
+            b"a6 LOGOUT": b"* BYE\r\na6 OK done\r\n",
         },
     ),
     "pop": Talk(

@@ -94,10 +94,12 @@ class Result:
         return self.ours.median / self.theirs.median
 
 
-def table(results: Mapping[str, Result]) -> list[tuple[str, ...]]:
+def table(results: Mapping[str, Result], *, all_rows: bool = True) -> list[tuple[str, ...]]:
     """Return the table's cells, the heading first: every row, in order, those that were not measured open."""
     cells: list[tuple[str, ...]] = [("work", "unit", "ours", "peer", "its figure", "ours / peer", "goal", "")]
     for key, spec in ROWS.items():
+        if key not in results and not all_rows:
+            continue
         result = results.get(key, Result("not measured"))
         ratio = result.ratio
         cells.append(

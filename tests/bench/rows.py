@@ -4,7 +4,7 @@ import itertools
 import json
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -29,8 +29,6 @@ READS = 4.0
 CONCURRENCY = 10
 PACED = ("tcp", "http", "https")
 """The protocols with a goal, measured at the rate of the schedule as well."""
-SHORT_ROUNDS = 3
-"""Rounds of each protocol in a closed loop: there are many."""
 RUNS = 10
 """Of a plug-in, one after the other, in each round."""
 PART = 0.94
@@ -44,8 +42,6 @@ SERVED = 1_000
 FIRST_RUNS = 10.0
 """Seconds in which the checks of the served fleet run for the first time."""
 REGULAR, EVERY_MINUTE = 600.0, 60.0
-WINDOW = 75.0
-"""Seconds: longer than the exporter remembers its worst lag, so that loading it is forgotten."""
 FASTER = 60
 SUCCESSES = r'dserver_exporter_checks_total\{[^}]*result="success"\}'
 IPMI_ADDRESS = "127.0.0.2"
@@ -79,31 +75,22 @@ class Bench:
         self._folder = folder
         self._tell = tell
         self._quick = quick
-        self._rounds = 2 if quick else 5
+        self._rounds = 2 if quick else 3
         self._turn = 1.0 if quick else 3.0
         """Seconds that one side has at a time."""
         self._lags: list[float] = []
         self._folders = (folder / str(number) for number in itertools.count())
         self._authority = Authority(folder)
 
-    def run(self) -> None:
-        """Measure every row."""
+    def run(self, parts: Sequence[str]) -> None:
+        """Measure the rows of some parts."""
         certificate = self._authority.issue(ours.NAME, "127.0.0.1")
         with Helper("targets", str(certificate)) as self._targets, Helper("driver") as self._driver:
             self._ports = self._targets.ask()["ports"]
-            self._services()
-            self._protocols()
-            self._controllers()
-            self._agents()
-            self._rendering()
-            self._served()
-            self._loading("load-short", ours.fleet)
-            self._dark()
-            if not self._quick:
-                self._loading("load-long", ours.long_fleet)
-                self._fleet()
-                self._dark_in_virtual_time()
-        self.results["lag"] = Result(Sample((max(self._lags) * MILLI,)))
+            for part in parts:
+                PARTS[part](self)
+        if self._lags:
+            self.results["lag"] = Result(Sample((max(self._lags) * MILLI,)))
 
     def _services(self) -> None:
         with ExitStack() as stack:
@@ -127,12 +114,12 @@ class Bench:
         contenders = (
             [self._probed(blackbox, protocol, row_key(protocol, BLACKBOX))] if blackbox and entry.module else []
         )
-        how = {"concurrency": CONCURRENCY, "seconds": self._turn / 6}
+        how = {"concurrency": CONCURRENCY, "seconds": self._turn / 8}
         question = {"protocol": protocol, "options": self._options(protocol), **how}
         attempts.ask({**question, "seconds": 0.2})
         self._warm_up(title, contenders, entry.target, concurrency=CONCURRENCY)
         mine, theirs = [], []
-        for _ in range(min(self._rounds, SHORT_ROUNDS)):
+        for _ in range(self._rounds):
             mine.append(self._cost(attempts.pid, entry.target, partial(_passed, attempts, question)))
             self._drive(contenders, entry.target, **how)
             if not isinstance(plugin, str):
@@ -335,7 +322,7 @@ class Bench:
             began = time.monotonic()
             exporter.start()
             self.results["fleet-start"] = Result(Sample((time.monotonic() - began,)))
-            self._rate("fleet", exporter, WINDOW)
+            self._rate("fleet", exporter, 30.0)
 
     def _rate(self, row: str, exporter: Exporter, seconds: float) -> None:
         """Measure what a process spends in so many seconds, and how late it was at worst."""
@@ -489,6 +476,24 @@ def _lag(exporter: Exporter) -> float:
     """Return how late the loop was at worst in the last minute, in seconds."""
     time.sleep(0.5)  # the exporter looks four times a second
     return exporter.metric("dserver_exporter_loop_lag_seconds")
+
+
+PARTS: Mapping[str, Callable[[Bench], None]] = {
+    "services": Bench._services,
+    "protocols": Bench._protocols,
+    "controllers": Bench._controllers,
+    "agents": Bench._agents,
+    "rendering": Bench._rendering,
+    "served": Bench._served,
+    "load-short": lambda bench: bench._loading("load-short", ours.fleet),
+    "load-long": lambda bench: bench._loading("load-long", ours.long_fleet),
+    "fleet": Bench._fleet,
+    "dark": Bench._dark,
+    "dark-virtual": Bench._dark_in_virtual_time,
+}
+"""The parts of the benchmark, in their order."""
+LONG = frozenset({"load-long", "fleet", "dark-virtual"})
+"""Those that a quick one leaves out."""
 
 
 def _passed(attempts: Helper, question: Answer) -> int:

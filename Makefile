@@ -1,7 +1,7 @@
 # make run    the embedded demo fleet, watched on http://127.0.0.1:10623
 # make test   all tests (those that need a program that is not installed are skipped by name)
 # make check  what CI runs: lint, types, alert rules, examples, tests
-# make bench  ours and the peers side by side, five minutes; QUICK=1 one minute (docs/performance.md)
+# make bench  ours and the peers side by side, eight minutes; QUICK=1 three minutes (docs/performance.md)
 # make format writes the code as the linter wants it
 PYTHON ?= python3
 VENV := .venv

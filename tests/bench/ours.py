@@ -6,7 +6,7 @@ import re
 import sys
 import time
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import uvloop
@@ -21,7 +21,7 @@ CHECKS_PER_SERVER = 12
 NAME = "shop.example"
 """What the targets' certificate is for."""
 HEAD = """\
-global: {{interval: {interval}ms, timeout: 5s, lamp_interval: {interval}ms}}
+global: {{interval: {interval}ms, lamp_interval: {interval}ms, {rest}}}
 credentials:
   bmc: {{username: monitor, password_file: password}}
   v2c: {{community_file: password}}
@@ -31,7 +31,7 @@ customers: [{{id: c0001, name: Example, managed: true, contacts: [{{name: Desk, 
 servers:
 """
 SHORT_SERVER = """\
-- {{name: {name}, customer: c0001, address: 127.0.0.1, hostname: {host}, site: a, rack: {rack}, lamps: [{lamp}], \
+- {{name: {name}, customer: c0001, address: {address}, hostname: {host}, site: a, rack: {rack}, lamps: [{lamp}], \
 services: [{services}]}}
 """
 LONG_SERVER = """\
@@ -60,15 +60,32 @@ LONG_CHECK = """\
 """
 
 
-def head(interval: float) -> str:
-    """Return all but the servers; ``interval`` (seconds) is that of checks and of lamps."""
-    return HEAD.format(interval=int(interval * 1000))
+def one_address(_number: int) -> str:
+    """Return the address of every server."""
+    return "127.0.0.1"
 
 
-def inventory(servers: Mapping[str, Sequence[str]], lamp: str = "") -> str:
+def own_address(number: int) -> str:
+    """Return an address of the loopback for each server of its own."""
+    return f"127.1.{number // 250}.{number % 250 + 1}"
+
+
+def head(interval: float, rest: str = "timeout: 5s") -> str:
+    """Return all but the servers; ``interval`` (seconds) is that of checks and of lamps, ``rest`` other settings."""
+    return HEAD.format(interval=int(interval * 1000), rest=rest)
+
+
+def inventory(servers: Mapping[str, Sequence[str]], lamp: str = "", address: Callable[[int], str] = one_address) -> str:
     """Return servers in short form, each on one line: its services, and the same lamp source for all."""
     parts = (
-        SHORT_SERVER.format(name=name, host=NAME, rack=f"r{number // 40}", services=", ".join(services), lamp=lamp)
+        SHORT_SERVER.format(
+            name=name,
+            address=address(number),
+            host=NAME,
+            rack=f"r{number // 40}",
+            services=", ".join(services),
+            lamp=lamp,
+        )
         for number, (name, services) in enumerate(servers.items())
     )
     return "".join(parts)
@@ -76,8 +93,12 @@ def inventory(servers: Mapping[str, Sequence[str]], lamp: str = "") -> str:
 
 def fleet(servers: int, port: int) -> str:
     """Return servers with 12 TCP checks each in short form."""
-    services = [f"{{protocol: tcp, name: c{number}, port: {port}}}" for number in range(CHECKS_PER_SERVER)]
-    return inventory({f"s{number:05}": services for number in range(servers)})
+    return alike(servers, [f"{{protocol: tcp, name: c{number}, port: {port}}}" for number in range(CHECKS_PER_SERVER)])
+
+
+def alike(servers: int, services: Sequence[str], address: Callable[[int], str] = one_address) -> str:
+    """Return servers with the same services each in short form."""
+    return inventory({f"s{number:05}": services for number in range(servers)}, address=address)
 
 
 def long_fleet(servers: int, port: int) -> str:
@@ -92,6 +113,8 @@ def long_fleet(servers: int, port: int) -> str:
 
 class Exporter(ServerProcess):
     """The real process, on a configuration that may be replaced."""
+
+    patience = 300.0
 
     def __init__(self, folder: Path, configuration: str, password: str = "") -> None:
         super().__init__(folder)
@@ -122,16 +145,17 @@ class Exporter(ServerProcess):
             answer.read()
         return time.monotonic() - began
 
-    def scrape(self) -> tuple[bytes, bytes]:
+    def scrape(self, query: str = "") -> tuple[bytes, bytes]:
         """Return what /metrics gives, as it came and decompressed."""
-        request = urllib.request.Request(f"{self.url}/metrics", headers={"Accept-Encoding": "gzip"})
+        request = urllib.request.Request(f"{self.url}/metrics{query}", headers={"Accept-Encoding": "gzip"})
         with urllib.request.urlopen(request, timeout=60) as answer:
             packed: bytes = answer.read()
         return packed, gzip.decompress(packed)
 
     def metric(self, pattern: str) -> float:
         """Return the sum of the metrics whose name and labels match."""
-        text = self.scrape()[1].decode()
+        query = "?collect[]=exporter" if pattern.startswith("dserver_exporter_") else ""
+        text = self.scrape(query)[1].decode()
         return sum(float(value) for value in re.findall(rf"^{pattern} (\S+)$", text, re.MULTILINE))
 
 

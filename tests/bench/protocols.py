@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-TCP = "{{prober: tcp, timeout: 5s, tcp: {{preferred_ip_protocol: ip4, query_response: [{}]}}}}"
+TCP = "{{prober: tcp, timeout: 5s, tcp: {{preferred_ip_protocol: ip4, {}query_response: [{}]}}}}"
+TRUST = "tls_config: {ca_file: {authority}}, "
 NAME = "shop.example"
 """What the targets' certificate is for, and what the name server knows."""
 
@@ -33,10 +34,23 @@ class Protocol:
         return plugin + (("blackbox_exporter",) if self.module else ())
 
 
-def dialogue(*steps: str) -> str:
-    """Return a module for a dialogue; a step is ``>`` and what is sent, or ``<`` and the pattern that is expected."""
-    return TCP.format(", ".join(f"{{{'send' if step[0] == '>' else 'expect'}: '{step[1:]}'}}" for step in steps))
+def dialogue(*steps: str, tls: bool = False) -> str:
+    """Return a module for a dialogue, ``tls`` from its first byte.
 
+    A step is ``>`` and what is sent, ``<`` and the pattern that is expected, or ``*`` for TLS to begin.
+    """
+    written = {">": "{{send: '{}'}}", "<": "{{expect: '{}'}}", "*": "{{starttls: true}}"}
+    trust = TRUST if tls or "*" in steps else ""
+    said = ", ".join(written[step[0]].format(step[1:]) for step in steps)
+    return TCP.format(f"tls: true, {trust}" if tls else trust, said)
+
+
+SMTP = ("<^220", ">EHLO prober\\r", "<^250 ", ">QUIT\\r", "<^221")
+IMAP = ("<^\\* OK", ">a1 CAPABILITY\\r", "<^a1 OK", ">a6 LOGOUT\\r", "<^a6 OK")
+POP = ("<^\\+OK", ">CAPA\\r", "<^\\.", ">QUIT\\r", "<^\\+OK")
+FTP = ("<^220", ">FEAT\\r", "<^211 ", ">QUIT\\r", "<^221")
+REDIS = "check_tcp -H 127.0.0.1 -p {port} -E -s PING\\r\\n -e +PONG"
+TRUSTING = {"ca_file": "{authority}"}
 
 PROTOCOLS: Mapping[str, Protocol] = {
     "tcp": Protocol("tcp", plugin="check_tcp -H 127.0.0.1 -p {port}", module=dialogue()),
@@ -48,7 +62,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
     ),
     "https": Protocol(
         "https",
-        options={"ca_file": "{authority}"},
+        options=TRUSTING,
         plugin="check_http -S -I 127.0.0.1 -p {port}",
         module="{prober: http, timeout: 5s, http: {preferred_ip_protocol: ip4, tls_config: {ca_file: {authority}}}}",
         place="https://127.0.0.1:{port}/",
@@ -59,13 +73,38 @@ PROTOCOLS: Mapping[str, Protocol] = {
     "smtp": Protocol(
         "smtp",
         plugin="check_smtp -H 127.0.0.1 -p {port}",
-        module=dialogue("<^220", ">EHLO prober\\r", "<^250 ", ">QUIT\\r", "<^221"),
+        module=dialogue(*SMTP),
+    ),
+    "submission": Protocol(
+        "submission",
+        options=TRUSTING,
+        plugin="check_smtp -S -H 127.0.0.1 -p {port}",
+        module=dialogue(*SMTP[:3], ">STARTTLS\\r", "<^220", "*", *SMTP[1:]),
+    ),
+    "smtps": Protocol(
+        "smtps",
+        options=TRUSTING,
+        plugin="check_ssmtp -H 127.0.0.1 -p {port}",
+        module=dialogue(*SMTP, tls=True),
+    ),
+    "pop": Protocol("pop", plugin="check_pop -H 127.0.0.1 -p {port}", module=dialogue(*POP)),
+    "pop3s": Protocol(
+        "pop3s", options=TRUSTING, plugin="check_spop -H 127.0.0.1 -p {port}", module=dialogue(*POP, tls=True)
     ),
     "imap": Protocol(
         "imap",
         plugin="check_imap -H 127.0.0.1 -p {port}",
-        module=dialogue("<^\\* OK", ">a1 CAPABILITY\\r", "<^a1 OK", ">a4 LOGOUT\\r", "<^a4 OK"),
+        module=dialogue(*IMAP),
     ),
+    "imaps": Protocol(
+        "imaps", options=TRUSTING, plugin="check_simap -H 127.0.0.1 -p {port}", module=dialogue(*IMAP, tls=True)
+    ),
+    "ftp": Protocol("ftp", plugin="check_ftp -H 127.0.0.1 -p {port}", module=dialogue(*FTP)),
+    "ftps": Protocol("ftps", options={**TRUSTING, "mode": "implicit"}, module=dialogue(*FTP, tls=True)),
+    "postgresql": Protocol("postgresql", plugin="check_pgsql -H 127.0.0.1 -P {port} -l probe"),
+    "mysql": Protocol("mysql", plugin="check_mysql -n -H 127.0.0.1 -P {port}"),
+    "mariadb": Protocol("mysql", plugin="check_mysql -n -H 127.0.0.1 -P {port}"),
+    "redis": Protocol("redis", plugin=REDIS, module=dialogue(">PING\\r", "<^\\+PONG")),
     "udp": Protocol(
         "udp",
         options={"steps": [{"send": "ping"}, {"expect": "ping"}]},
@@ -84,6 +123,10 @@ PROTOCOLS: Mapping[str, Protocol] = {
         place="127.0.0.1",
     ),
 }
+
+
+MIX = ("http", "https", "ftp", "smtp", "smtps", "pop", "pop3s", "imap", "imaps", "postgresql", "mysql", "ssh")
+"""The twelve checks of a server of the fleet: those that the contract names."""
 
 
 def row_key(protocol: str, peer: str) -> str:

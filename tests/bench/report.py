@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from exporter.runner import IN_FLIGHT
 from tests.bench.measure import Sample
 from tests.bench.protocols import PROTOCOLS, row_key
 
@@ -55,6 +56,25 @@ ROWS: Mapping[str, Spec] = {
     "load-long": Spec("Configuration of 10,000 servers x 12 checks, long form, loaded", "s"),
     "load-long-lag": Spec("the same, worst loop lag", "ms", limit=1000),
     "load-long-memory": Spec("the same, memory of 1,000 checks before their first run", "MB"),
+    "fleet": Spec("10,000 servers x 12 checks every ten minutes", "of a core", limit=0.25),
+    "fleet-rate": Spec("the same", "checks / s"),
+    "fleet-lag": Spec("the same, latest start of an attempt", "ms", limit=1000),
+    "fleet-start": Spec("the same, start of the process on a full ledger, until ready", "s"),
+    "minute": Spec("10,000 servers x 12 checks every minute", "of a core", limit=1),
+    "fleet-memory": Spec("the same, memory of the fleet with all its results", "MB"),
+    "minute-rate": Spec("the same", "checks / s"),
+    "minute-lag": Spec("the same, latest start of an attempt, first runs included", "ms", limit=1000),
+    "dark": Spec(
+        "A tenth of the servers dark at once: latest attempt after its tenth minute, all 60 times as fast",
+        "ms",
+        limit=1000,
+    ),
+    "dark-lag": Spec("the same, latest start of an attempt", "ms", limit=1000),
+    "dark-virtual": Spec(
+        "1,000 of 10,000 servers dark at once, in virtual time: latest attempt after its tenth minute", "ms", limit=1000
+    ),
+    "dark-virtual-lag": Spec("the same, latest start of an attempt", "ms", limit=1000),
+    "dark-virtual-flight": Spec("the same, most attempts at once", "attempts", limit=IN_FLIGHT),
     "lag": Spec("Loop lag, worst of all other rows", "ms", limit=1000),
 }
 
@@ -74,10 +94,12 @@ class Result:
         return self.ours.median / self.theirs.median
 
 
-def table(results: Mapping[str, Result]) -> list[tuple[str, ...]]:
+def table(results: Mapping[str, Result], *, all_rows: bool = True) -> list[tuple[str, ...]]:
     """Return the table's cells, the heading first: every row, in order, those that were not measured open."""
     cells: list[tuple[str, ...]] = [("work", "unit", "ours", "peer", "its figure", "ours / peer", "goal", "")]
     for key, spec in ROWS.items():
+        if key not in results and not all_rows:
+            continue
         result = results.get(key, Result("not measured"))
         ratio = result.ratio
         cells.append(

@@ -4,9 +4,10 @@ import itertools
 import json
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from exporter.timetable import share
 from tests.bench import ours, peers, snmp
 from tests.bench.measure import Answer, Helper, Sample, children_seconds, cpu_seconds, resident_bytes
 from tests.bench.ours import CHECKS_PER_SERVER, Exporter
-from tests.bench.protocols import PROTOCOLS, Protocol, row_key
-from tests.bench.report import BLACKBOX, Result
+from tests.bench.protocols import MIX, PROTOCOLS, Protocol, row_key
+from tests.bench.report import BLACKBOX, ROWS, Result
+from tests.exporter.simulation import Outage
 from tests.peers.certificates import Authority
 from tests.peers.ipmi_sim import IpmiSim
 from tests.peers.snmpd import Snmpd
@@ -39,7 +41,9 @@ WHOLE_FLEET = 10_000
 SERVED = 1_000
 FIRST_RUNS = 10.0
 """Seconds in which the checks of the served fleet run for the first time."""
-REGULAR = 600.0
+REGULAR, EVERY_MINUTE = 600.0, 60.0
+FASTER = 60
+SUCCESSES = r'dserver_exporter_checks_total\{[^}]*result="success"\}'
 IPMI_ADDRESS = "127.0.0.2"
 """Where the relay has port 623: another address than that of a BMC which this machine may have."""
 MILLI, MEGA, KILO = 1e3, 1e-6, 1e-3
@@ -71,28 +75,22 @@ class Bench:
         self._folder = folder
         self._tell = tell
         self._quick = quick
-        self._rounds = 2 if quick else 5
+        self._rounds = 2 if quick else 3
         self._turn = 1.0 if quick else 3.0
         """Seconds that one side has at a time."""
         self._lags: list[float] = []
         self._folders = (folder / str(number) for number in itertools.count())
         self._authority = Authority(folder)
 
-    def run(self) -> None:
-        """Measure every row."""
+    def run(self, parts: Sequence[str]) -> None:
+        """Measure the rows of some parts."""
         certificate = self._authority.issue(ours.NAME, "127.0.0.1")
         with Helper("targets", str(certificate)) as self._targets, Helper("driver") as self._driver:
             self._ports = self._targets.ask()["ports"]
-            self._services()
-            self._protocols()
-            self._controllers()
-            self._agents()
-            self._rendering()
-            self._served()
-            self._loading("load-short", ours.fleet)
-            if not self._quick:
-                self._loading("load-long", ours.long_fleet)
-        self.results["lag"] = Result(Sample((max(self._lags) * MILLI,)))
+            for part in parts:
+                PARTS[part](self)
+        if self._lags:
+            self.results["lag"] = Result(Sample((max(self._lags) * MILLI,)))
 
     def _services(self) -> None:
         with ExitStack() as stack:
@@ -116,14 +114,13 @@ class Bench:
         contenders = (
             [self._probed(blackbox, protocol, row_key(protocol, BLACKBOX))] if blackbox and entry.module else []
         )
-        how = {"concurrency": CONCURRENCY, "seconds": self._turn / 6}
+        how = {"concurrency": CONCURRENCY, "seconds": self._turn / 8}
         question = {"protocol": protocol, "options": self._options(protocol), **how}
         attempts.ask({**question, "seconds": 0.2})
         self._warm_up(title, contenders, entry.target, concurrency=CONCURRENCY)
         mine, theirs = [], []
-        for number in range(1, self._rounds + 1):
-            self._tell(f"{title}: round {number} of {self._rounds}")
-            mine.append(self._cost(attempts.pid, entry.target, lambda: int(attempts.ask(question)["passed"])))
+        for _ in range(self._rounds):
+            mine.append(self._cost(attempts.pid, entry.target, partial(_passed, attempts, question)))
             self._drive(contenders, entry.target, **how)
             if not isinstance(plugin, str):
                 theirs.append(self._plugin_cost(plugin, entry.target))
@@ -306,6 +303,79 @@ class Bench:
             self.results[f"{row}-memory"] = Result(Sample((grown * MEGA / WHOLE_FLEET / CHECKS_PER_SERVER * 1000,)))
             self.results[f"{row}-lag"] = Result(Sample((_lag(exporter) * MILLI,)))
 
+    def _fleet(self) -> None:
+        """Measure the whole fleet: at a minute's interval until all is known of it, then at that of the contract."""
+        services = [f"{{protocol: {each}, name: {each}{self._written(each)}}}" for each in MIX]
+        fleet = ours.alike(WHOLE_FLEET, services)
+        with self._exporter(ours.head(EVERY_MINUTE)) as exporter:
+            empty = resident_bytes(exporter.pid)
+            exporter.configure(ours.head(EVERY_MINUTE) + fleet)
+            exporter.reload()
+            while (done := exporter.metric(SUCCESSES)) < WHOLE_FLEET * CHECKS_PER_SERVER:
+                self._tell(f"10,000 servers x 12 checks every minute: {done:,.0f} first runs")
+                time.sleep(5.0)
+            self._rate("minute", exporter, 20.0)
+            self.results["fleet-memory"] = Result(Sample(((resident_bytes(exporter.pid) - empty) * MEGA,)))
+            exporter.stop()
+            exporter.configure(ours.head(REGULAR) + fleet)
+            self._tell("10,000 servers x 12 checks every ten minutes: start")
+            began = time.monotonic()
+            exporter.start()
+            self.results["fleet-start"] = Result(Sample((time.monotonic() - began,)))
+            self._rate("fleet", exporter, 30.0)
+
+    def _rate(self, row: str, exporter: Exporter, seconds: float) -> None:
+        """Measure what a process spends in so many seconds, and how late it was at worst."""
+        self._tell(f"{ROWS[row].title}: measuring for {seconds:.0f} s")
+        before, cpu, began = exporter.metric(SUCCESSES), exporter.cpu, time.monotonic()
+        time.sleep(seconds)
+        spent, done = exporter.cpu - cpu, exporter.metric(SUCCESSES) - before
+        elapsed = time.monotonic() - began
+        lag = exporter.metric("dserver_exporter_schedule_lag_seconds")
+        self.results[row] = Result(Sample((spent / elapsed,)))
+        self.results[f"{row}-rate"] = Result(Sample((done / elapsed,)))
+        self.results[f"{row}-lag"] = Result(Sample((lag * MILLI,)))
+
+    def _dark(self) -> None:
+        """Let a tenth of a fleet go dark at once and come back: a part of the whole one, and as many times as fast."""
+        interval = REGULAR / FASTER
+        rest = f"recheck_interval: {60_000 // FASTER}ms, outage_notice_after: {600_000 // FASTER}ms, "
+        settings = ours.head(interval, rest + f"timeout: {10_000 // FASTER}ms")
+        servers = WHOLE_FLEET // FASTER
+        step = f"{{protocol: tcp, name: NAME, port: {self._ports['fleet']}, steps: [{{expect: hello}}]}}"
+        services = [step.replace("NAME", f"c{number}") for number in range(CHECKS_PER_SERVER)]
+        title = f"{servers} servers, {FASTER} times as fast"
+        gone = [ours.own_address(number) for number in range(0, servers, 10)]
+        with self._exporter(settings) as exporter:
+            exporter.configure(settings + ours.alike(servers, services, ours.own_address))
+            exporter.reload()
+            self._tell(f"{title}: first runs")
+            time.sleep(1.2 * interval)
+            self._tell(f"{title}: {len(gone)} go dark")
+            self._targets.ask({"dark": gone})
+            time.sleep(2.4 * interval)
+            noted = self._targets.ask({"dark": [], "noted": True})["noted"]
+            lag = exporter.metric("dserver_exporter_schedule_lag_seconds")
+            self._tell(f"{title}: they are back")
+            time.sleep(0.5 * interval)
+            up = exporter.metric(r"dserver_service_up\{[^}]*\}")
+        delays = [delay for address in gone for delay in _delays(noted.get(address, []), interval)]
+        if len(delays) < len(gone) * CHECKS_PER_SERVER or up < servers * CHECKS_PER_SERVER:
+            raise RuntimeError(f"{len(delays)} tenth minutes of {len(gone)} dark servers, and {up:.0f} are up again")
+        self.results["dark"] = Result(Sample((max(delays) * MILLI,)))
+        self.results["dark-lag"] = Result(Sample((lag * MILLI,)))
+
+    def _dark_in_virtual_time(self) -> None:
+        self._tell("1,000 of 10,000 servers go dark, in virtual time")
+        outage = Outage(WHOLE_FLEET, CHECKS_PER_SERVER, WHOLE_FLEET // 10)
+        fleet = outage.play()
+        delays = outage.notice_delays(fleet)
+        if len(delays) < outage.dark * outage.checks:
+            raise RuntimeError(f"{len(delays)} tenth minutes of {outage.dark} dark servers")
+        self.results["dark-virtual"] = Result(Sample((float(max(delays)),)))
+        self.results["dark-virtual-lag"] = Result(Sample((float(max(fleet.lags)),)))
+        self.results["dark-virtual-flight"] = Result(Sample((float(fleet.most_in_flight),)))
+
     # turns
 
     def _cycle(self, contenders: Sequence[Contender]) -> float:
@@ -377,7 +447,7 @@ class Bench:
         told = work()
         spent = cpu_seconds(pid) - cpu
         done = (self._counted(target) - counted) / each if target else told
-        if abs(done - told) > max(0.01 * told, CONCURRENCY):  # so many were under way at its ends
+        if abs(done - told) > max(0.02 * told, CONCURRENCY):  # so many were under way at its ends
             raise RuntimeError(f"the target counts {done:.0f} of {target}, and {told} are told")
         return spent / done * MILLI
 
@@ -406,6 +476,39 @@ def _lag(exporter: Exporter) -> float:
     """Return how late the loop was at worst in the last minute, in seconds."""
     time.sleep(0.5)  # the exporter looks four times a second
     return exporter.metric("dserver_exporter_loop_lag_seconds")
+
+
+PARTS: Mapping[str, Callable[[Bench], None]] = {
+    "services": Bench._services,
+    "protocols": Bench._protocols,
+    "controllers": Bench._controllers,
+    "agents": Bench._agents,
+    "rendering": Bench._rendering,
+    "served": Bench._served,
+    "load-short": lambda bench: bench._loading("load-short", ours.fleet),
+    "load-long": lambda bench: bench._loading("load-long", ours.long_fleet),
+    "fleet": Bench._fleet,
+    "dark": Bench._dark,
+    "dark-virtual": Bench._dark_in_virtual_time,
+}
+"""The parts of the benchmark, in their order."""
+LONG = frozenset({"load-long", "fleet", "dark-virtual"})
+"""Those that a quick one leaves out."""
+
+
+def _passed(attempts: Helper, question: Answer) -> int:
+    """Return how many attempts of ours passed: all have to."""
+    told = attempts.ask(question)
+    if told["failures"] or not told["passed"]:
+        raise RuntimeError(f"our own attempts fail: {told['failures']}")
+    return int(told["passed"])
+
+
+def _delays(noted: Sequence[float], notice: float) -> Iterator[float]:
+    """Give how long after its notice time each check of a dark server was tried: its first attempts are their first."""
+    for first in noted[:CHECKS_PER_SERVER]:
+        due = first + notice
+        yield from itertools.islice((max(0.0, at - due) for at in noted if at > due - SETTLED), 1)
 
 
 def _names(prefix: str) -> Iterator[str]:

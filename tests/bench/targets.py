@@ -10,6 +10,7 @@ accepts there and says nothing, and notes when; asked for what it ``noted``, it 
 """
 
 import asyncio
+import contextlib
 import ssl
 import sys
 import time
@@ -22,6 +23,7 @@ from typing import cast
 
 import uvloop
 
+from collectors import mysqlwire as wire
 from tests.bench.measure import Questions
 from tests.peers.certificates import server_context
 from tests.peers.dns import record, response
@@ -77,6 +79,13 @@ class Talk:
     replies: Mapping[bytes, bytes] = field(default_factory=dict)
 
 
+MYSQL_GREETING = wire.packet(
+    0,
+    b"\x0a8.0.36\0" + bytes(4) + b"saltsalt\0" + b"\x09\x82\x21\x02\0\x08\0\x15" + bytes(10) + b"saltsaltsalt\0"
+    b"mysql_native_password\0",
+)
+MYSQL_DENIAL = wire.packet(2, b"\xff\x15\x04#28000Access denied")
+
 TALKS: Mapping[str, Talk] = {
     "smtp": Talk(
         b"220 x ESMTP\r\n",
@@ -87,31 +96,58 @@ TALKS: Mapping[str, Talk] = {
         {
             b"a1 CAPABILITY": b"* CAPABILITY IMAP4rev1\r\na1 OK done\r\n",
             b"a1 LOGOUT": b"* BYE\r\na1 OK done\r\n",
-            b"a4 LOGOUT": b"* BYE\r\na4 OK done\r\n",
+            b"a6 LOGOUT": b"* BYE\r\na6 OK done\r\n",
         },
     ),
+    "pop": Talk(
+        b"+OK ready\r\n",
+        {b"CAPA": b"+OK\r\nUSER\r\n.\r\n", b"STAT": b"+OK 0 0\r\n", b"QUIT": b"+OK bye\r\n"},
+    ),
+    "ftp": Talk(b"220 ready\r\n", {b"FEAT": b"211-Features:\r\n UTF8\r\n211 End\r\n", b"QUIT": b"221 bye\r\n"}),
+    "submission": Talk(
+        b"220 x ESMTP\r\n",
+        {b"EHLO": b"250-x\r\n250 STARTTLS\r\n", b"STARTTLS": b"220 go ahead\r\n", b"QUIT": b"221 bye\r\n"},
+    ),
+    "postgresql": Talk(b"", {b"\x04\xd2\x16\x2f": b"N", b"user\0": b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I"}),
+    "mysql": Talk(MYSQL_GREETING, {b"": MYSQL_DENIAL}),
+    "redis": Talk(b"", {b"PING": b"+PONG\r\n"}),
     "ssh": Talk(b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n"),
 }
 
 
-class Talks(asyncio.Protocol):
-    """Holds its part of a dialogue."""
+TLS_TALKS = {"smtps": "smtp", "imaps": "imap", "pop3s": "pop", "ftps": "ftp"}
+"""Those that are held over TLS from the first byte, too."""
 
-    def __init__(self, counts: Counter[str], name: str) -> None:
+
+class Talks(asyncio.Protocol):
+    """Holds its part of a dialogue, and begins TLS where it is asked to."""
+
+    def __init__(self, counts: Counter[str], name: str, talk: Talk, tls: ssl.SSLContext) -> None:
         self._counts = counts
         self._name = name
+        self._talk = talk
+        self._tls = tls
+        self._upgrade: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._counts[self._name] += 1
-        self._transport.write(TALKS[self._name].greeting)
+        self._transport.write(self._talk.greeting)
 
     def data_received(self, data: bytes) -> None:
-        for asked, reply in TALKS[self._name].replies.items():
+        for asked, reply in self._talk.replies.items():
             if asked in data:
                 self._transport.write(reply)
+                if asked == b"STARTTLS":
+                    self._upgrade = asyncio.ensure_future(self._encrypt())
                 if asked.endswith(FAREWELLS):
                     self._transport.close()
+
+    async def _encrypt(self) -> None:
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(OSError):  # the client went in the middle of it
+            secure = await loop.start_tls(self._transport, self, self._tls, server_side=True)
+            self._transport = secure or self._transport
 
 
 class Fleet(asyncio.Protocol):
@@ -192,14 +228,17 @@ async def main(certificate: Path) -> None:
     """Serve until there are no more questions."""
     counts: Counter[str] = Counter()
     ports: dict[str, int] = {}
+    context = server_context(certificate)
     for name, factory, tls in (
         ("tcp", lambda: Accepts(counts), None),
         ("http", lambda: Answers(counts, "http"), None),
-        ("https", lambda: Answers(counts, "https"), server_context(certificate)),
+        ("https", lambda: Answers(counts, "https"), context),
     ):
         ports[name] = await _listen(factory, "127.0.0.1", tls)
-    for name in TALKS:
-        ports[name] = await _listen(partial(Talks, counts, name), "127.0.0.1")
+    for name, talk in TALKS.items():
+        ports[name] = await _listen(partial(Talks, counts, name, talk, context), "127.0.0.1")
+    for name, same in TLS_TALKS.items():
+        ports[name] = await _listen(partial(Talks, counts, name, TALKS[same], context), "127.0.0.1", context)
     for name, reply in (("udp", bytes), ("dns", partial(response, records=ANSWER))):
         ports[name] = await _datagrams(partial(Datagrams, counts, name, reply), "127.0.0.1", 0)
     dark: set[str] = set()

@@ -39,6 +39,9 @@ def free_udp_port() -> int:
 class ServerProcess:
     """A program that serves HTTP, says at ``/-/ready`` when it is ready, and keeps port and storage when restarted."""
 
+    patience = DEADLINE
+    """Seconds that it may take to become ready."""
+
     def __init__(self, folder: Path, port: int | None = None) -> None:
         self.folder = folder
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -65,7 +68,7 @@ class ServerProcess:
         """Start it, and return when it is ready."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(self.command(), stdout=log, stderr=log, cwd=self.folder)
-        deadline = time.monotonic() + DEADLINE
+        deadline = time.monotonic() + self.patience
         while not self.ready():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.kill()

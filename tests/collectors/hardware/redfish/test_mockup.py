@@ -63,6 +63,11 @@ async def test_empty_places_have_no_verdict(service: Service, read: Read) -> Non
         reading = await read(running)
     absent = {lamp.component for lamp in reading.lamps if lamp.verdict is None}
     assert {"DIMM Slot 4", "Processor (CPU2)", "SATA Bay 3", "SATA Bay 4", "Power Supply Bay 2"} <= absent
+    assert all(
+        '"State": "Absent"' in one.evidence or '"Disabled"' in one.evidence
+        for one in reading.lamps
+        if one.component in absent
+    )
 
 
 async def test_it_says_who_the_machine_is_and_how_full_its_logs_are(mockup: Tree, read: Read) -> None:

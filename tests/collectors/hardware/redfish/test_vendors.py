@@ -263,3 +263,22 @@ async def test_a_name_stays_when_another_part_of_that_name_comes(read: Read) -> 
         after = await read(service, reader)
     assert fitted(before, Lamp.MEMORY) == {"DIMM": Verdict.NORMAL}
     assert fitted(after, Lamp.MEMORY) == {"DIMM": Verdict.NORMAL, "DIMM (2)": Verdict.CRITICAL}
+
+
+async def test_a_fault_that_only_the_old_resource_told_ends_with_it_though_others_are_silent(read: Read) -> None:
+    async with serving(both({"Name": "Fan 1", "Status": FINE}, {"Name": "Blower", "Status": CRITICAL})) as service:
+        reader = Redfish(RedfishOptions(url=service.url))
+        assert fitted(await read(service, reader), Lamp.FAN) == {"Fan 1": Verdict.NORMAL, "Blower": Verdict.CRITICAL}
+        service.tree[f"{CHASSIS}/Thermal"]["Fans"][0]["Status"] = FINE
+        service.tree[SYSTEM]["Memory"] = {"@odata.id": "/elsewhere"}
+        reading = await read(service, reader)
+    assert not reading.complete
+    assert {lamp.component: lamp.verdict for lamp in reading.lamps if lamp.lamp is Lamp.FAN} == {
+        "Fan 1": Verdict.NORMAL,
+        "Blower": None,
+    }
+
+
+async def test_what_others_explain_is_no_lamp(read: Read) -> None:
+    reading = await seen(read, both({"Name": "Fan 1", "Status": FINE}, {"Name": "Blower", "Status": FINE}))
+    assert {lamp.component for lamp in reading.lamps if lamp.lamp is Lamp.FAN} == {"Fan 1"}

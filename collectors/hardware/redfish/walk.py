@@ -6,7 +6,7 @@ beside parts - is read where the budget allows it; what is the only word on a pa
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from collectors.failures import Unauthorized, Unavailable, UnexpectedReply, WrongContent
 from collectors.hardware.redfish import oem, resources
@@ -156,7 +156,8 @@ class Walk:
             await self._sensors(enclosure)
         if not (systems or chassis):
             self._nothing()
-        self.found.hardware = resources.hardware(self._root, systems, chassis, managers)
+        who = resources.hardware(self._root, systems, chassis, managers)
+        self.found.hardware = replace(who, board=next(filter(None, map(oem.board, systems)), ""))
         self.found.power = resources.power_state(systems)
         return self.found
 

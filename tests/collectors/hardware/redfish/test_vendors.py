@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from collectors.hardware.redfish import Redfish, RedfishOptions
-from collectors.reading import HardwareReading, Lamp, Quantity, Verdict
+from collectors.reading import Hardware, HardwareReading, Lamp, Quantity, Verdict
 from tests.collectors.hardware.redfish.conftest import Read
 from tests.peers.redfish_service import Tree, serving, tree_of
 
@@ -163,6 +163,12 @@ async def test_fujitsu_sums_of_power(read: Read, word: str, verdict: int) -> Non
     reading = await seen(read, server(None, {"Power": {"@odata.id": f"{CHASSIS}/Power"}}, power))
     assert fitted(reading, Lamp.POWER_SUPPLY) == {"PsuSumStatus": Verdict(verdict)}
     assert fitted(reading, Lamp.VOLTAGE) == {"VoltageSumStatus": Verdict.NORMAL}
+
+
+async def test_fujitsu_tells_the_serial_number_of_the_board(read: Read) -> None:
+    board = {"Manufacturer": "FUJITSU", "Model": "D3890", "SerialNumber": "B-1"}
+    reading = await seen(read, server({"SerialNumber": "S-1", "Oem": {"ts_fujitsu": {"MainBoard": board}}}))
+    assert reading.hardware == Hardware(serial="S-1", board="B-1")
 
 
 # Lenovo

@@ -1,8 +1,8 @@
 """A visit to a Redfish service: the session is opened once, and closed whatever happens.
 
 DSP0266 section 13.3.4: POST the account to the Sessions collection; 201 gives a token (``X-Auth-Token``) and the
-session's URI (``Location``); DELETE of that ends it. Services have few slots, and keep a
-forgotten session for half an hour. Basic authentication (section 13.3.3) serves where there are no sessions to be had.
+session's URI (``Location``); DELETE of that ends it. Services have few slots, and keep a forgotten session for half an
+hour. Basic authentication (section 13.3.3) serves where there are no sessions to be had.
 """
 
 import asyncio
@@ -54,7 +54,6 @@ class Visit:
         self.manners = manners
         self._deadline = deadline
         self._opening: asyncio.Task[Answer] | None = None
-        self._place = ""
         self.sessions: list[str] = []
         """The URIs of those that were opened, to be ended."""
         self._refusal: CheckFailure | None = None
@@ -131,13 +130,9 @@ class Visit:
 
     async def _open(self, place: str) -> Answer:
         account = {"UserName": self._credential.username, "Password": self._credential.password.reveal()}
-        self._place = place
         self._opening = asyncio.create_task(self.client.send("POST", place, account, {}))
         # The service may have opened the session although we are not there any more to hear of it.
-        try:
-            answer = await asyncio.shield(self._opening)
-        except Unreadable as error:
-            raise UnexpectedReply("log-in", f"the answer to a new session: {error.detail}") from error
+        answer = await asyncio.shield(self._opening)
         self._opening = None
         self._remember(answer)
         return answer
@@ -169,7 +164,7 @@ class Visit:
         try:
             async with asyncio.timeout_at(client.until):
                 if self._opening is not None:
-                    with contextlib.suppress(CheckFailure, Unreadable):
+                    with contextlib.suppress(CheckFailure):
                         answer = await self._opening
                         self._remember(answer)
                         token = answer.fields.get("x-auth-token", "")
@@ -191,7 +186,7 @@ class Visit:
                 answer = await self.client.send("DELETE", session)
             except Void:
                 return
-            except (CheckFailure, Unreadable):
+            except CheckFailure:
                 continue
             if answer.status not in {401, 403}:
                 return

@@ -193,7 +193,7 @@ async def test_old_resources_alone_are_enough(read: Read) -> None:
         "@odata.id": f"{CHASSIS}/Power",
         "PowerSupplies": [{"Name": "PSU 1", "Status": FINE}, {"Name": "PSU 2", "Status": {"State": "Absent"}}],
         "Voltages": [{"Name": "12V", "ReadingVolts": 12.1}],
-        "PowerControl": [{"Name": "Server", "PowerConsumedWatts": 210}],
+        "PowerControl": [{"Name": "Server", "PowerConsumedWatts": 210, "Status": FINE}],
     }
     links = {key: {"@odata.id": f"{CHASSIS}/{key}"} for key in ("Thermal", "Power")}
     reading = await seen(read, server(None, links, thermal, power))
@@ -201,12 +201,18 @@ async def test_old_resources_alone_are_enough(read: Read) -> None:
     assert fitted(reading, Lamp.TEMPERATURE) == {"Inlet": Verdict.CRITICAL}
     assert fitted(reading, Lamp.POWER_SUPPLY) == {"PSU 1": Verdict.NORMAL}
     assert fitted(reading, Lamp.VOLTAGE) == {}
+    assert fitted(reading, Lamp.POWER) == {"Server": Verdict.NORMAL}
     assert {(value.sensor, value.value) for value in reading.sensors} == {
         ("Fan 1", 5000.0),
         ("Inlet", 60.0),
         ("12V", 12.1),
         ("Server", 210.0),
     }
+
+
+async def test_parts_without_a_name_get_that_of_their_list(read: Read) -> None:
+    reading = await seen(read, server({"TrustedModules": [{"Status": FINE}, {"Status": CRITICAL}]}))
+    assert fitted(reading, Lamp.OTHER) == {"TrustedModules 1": Verdict.NORMAL, "TrustedModules 2": Verdict.CRITICAL}
 
 
 def both(new: Mapping[str, Any], old: Mapping[str, Any]) -> Tree:

@@ -57,6 +57,8 @@ class RedfishService:
         self.session_places = {SESSIONS}
         self.takes_basic = True
         self.expands = True
+        self.knows_queries = True
+        """Otherwise nothing is found under a path with a query, as with a file server."""
         self.most_sessions = 4
         self.gives_token = True
         self.gives_location = True
@@ -109,7 +111,7 @@ class RedfishService:
             return refusal(401, "Base.1.8.NoValidSession")
         if request.method == "DELETE":
             return self._end(path)
-        if request.method != "GET" or path not in self.tree:
+        if request.method != "GET" or path not in self.tree or (request.query and not self.knows_queries):
             return refusal(404, "Base.1.8.ResourceMissingAtURI")
         return web.json_response(self._expanded(path, request.query.get("$expand", "")))
 

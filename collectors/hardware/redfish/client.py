@@ -5,6 +5,7 @@ followed. aiohttp's errors become CheckFailures here and nowhere else.
 """
 
 import asyncio
+import contextlib
 import re
 import ssl
 from dataclasses import dataclass, field
@@ -35,6 +36,8 @@ MOST_VALUES_READ = 300_000
 MOST_REQUESTS = 1_500
 REQUEST_TIMEOUT = 30.0
 """Seconds for one answer: slow controllers need ten for a long collection."""
+BODY_TIMEOUT = 2.0
+"""Seconds for the body of an answer that only its head counts of."""
 LONGEST_LINK = 1024
 
 ROOT = "/redfish/v1/"
@@ -129,6 +132,8 @@ class Client:
 
         Raises Unreadable for a body that is too much or too late, CheckFailure where the service cannot be talked to.
         """
+        if self.requests >= MOST_REQUESTS:
+            raise UnexpectedReply(self.step, f"it has no end: more than {MOST_REQUESTS} requests")
         try:
             return await self.send("GET", target)
         except Unreachable:
@@ -146,9 +151,11 @@ class Client:
     async def send(
         self, method: str, target: str, json: dict[str, str] | None = None, authorisation: dict[str, str] | None = None
     ) -> Answer:
-        """Return the answer to one request. Redirects are not followed here."""
-        if self.requests >= MOST_REQUESTS:
-            raise UnexpectedReply(self.step, f"it has no end: more than {MOST_REQUESTS} requests")
+        """Return the answer to one request. Redirects are not followed here.
+
+        Raises Unreadable for the body of a GET. Of other answers the head counts: a session that was opened is to be
+        ended, whatever comes behind the place where it is named.
+        """
         self.requests += 1
         self.transcript.note(">", f"{method} {target}")
         fields = self.authorisation if authorisation is None else authorisation
@@ -160,7 +167,14 @@ class Client:
                 asyncio.timeout_at(limit),
                 self._http.request(method, url, json=json, headers=fields, allow_redirects=False) as response,
             ):
-                answer = await self._answer(response)
+                body = b""
+                if method == "GET":
+                    body = await self._body(response)
+                else:
+                    with contextlib.suppress(Unreadable, aiohttp.ClientError, TimeoutError):
+                        async with asyncio.timeout(BODY_TIMEOUT):
+                            body = await self._body(response)
+                answer = Answer(response.status, body, {key.lower(): text for key, text in response.headers.items()})
         except TimeoutError as error:
             raise TimedOut(self.step, f"no answer to {method} {target}") from error
         except aiohttp.ClientConnectorCertificateError as error:
@@ -188,16 +202,15 @@ class Client:
         detail = tls.explain(error, certificate, host) + (f"; its fingerprint is {tls.fingerprint(der)}" if der else "")
         return CertificateFailure(tls.flaw_of(error, certificate), printable(detail, 500))
 
-    async def _answer(self, response: aiohttp.ClientResponse) -> Answer:
+    async def _body(self, response: aiohttp.ClientResponse) -> bytes:
         body = bytearray()
         async for piece in response.content.iter_any():
             body += piece
             if len(body) > LONGEST_BODY:
                 response.close()
                 raise Unreadable(f"its body is longer than {LONGEST_BODY} bytes")
-        fields = {key.lower(): value for key, value in response.headers.items()}
         try:
-            plain = unpacked(bytes(body), fields.get("content-encoding", ""), LONGEST_BODY)
+            plain = unpacked(bytes(body), response.headers.get("Content-Encoding", ""), LONGEST_BODY)
         except ValueError as error:
             raise Unreadable(str(error)) from error
         if (values := values_in(plain)) > MOST_VALUES:
@@ -206,7 +219,7 @@ class Client:
         self._values += values
         if self._received > LONGEST_READ or self._values > MOST_VALUES_READ:
             raise UnexpectedReply(self.step, f"it has no end: {self._received} bytes, {self._values} values")
-        return Answer(response.status, plain, fields)
+        return plain
 
 
 def meaning(error: Exception, step: str) -> CheckFailure:

@@ -74,6 +74,9 @@ def told(parts: Iterable[Part], remembered: Mapping[str, tuple[Lamp, str]]) -> T
             lamps.append(LampReading(part.lamp, component, part.verdict, part.evidence))
             if part.verdict is not None:
                 names[part.path] = (part.lamp, component)
+        elif part.path in remembered:
+            # shown until now, and explained by others since: its series ends, though others could not be read
+            lamps.append(LampReading(*remembered[part.path], None, part.evidence))
         if part.log is not None:
             ratio = min(part.log.entries / part.log.most, 1.0) if part.log.most else None
             logs.append(EventLogReading(component, part.log.entries, ratio))
@@ -85,8 +88,8 @@ def told(parts: Iterable[Part], remembered: Mapping[str, tuple[Lamp, str]]) -> T
 def counted_once(parts: Iterable[Part]) -> list[Part]:
     """Return the parts without what others said already.
 
-    What ranks behind is kept with the verdict None (its series ends, should it have had one) unless it says worse than
-    the part of the same name, or else than all that could explain it. A name that ranks before takes the worse verdict.
+    What ranks behind is no lamp of its own, and keeps what it measures, unless it says worse than the part of the same
+    name, or else than all that could explain it. A name that ranks before takes the worse verdict.
     """
     kept: list[Part] = []
     ranked = sorted(parts, key=lambda part: part.rank)
@@ -97,7 +100,7 @@ def counted_once(parts: Iterable[Part]) -> list[Part]:
             twin = twins.get(_identity(part)) if part.lamp is not None and rank is not Rank.PART else None
             explained = _is_explained(part, before if twin is None or rank is Rank.ROLL_UP else (before[twin],))
             if twin is None:
-                kept.append(replace(part, verdict=None) if explained else part)
+                kept.append(replace(part, lamp=None) if explained else part)
                 continue
             mate = kept[twin]
             if not explained:

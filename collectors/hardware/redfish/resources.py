@@ -5,6 +5,7 @@ Fan, PowerSupply, Battery, Sensor, LeakDetector, Storage, SimpleStorage, Drive, 
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from collectors.hardware.redfish import status
 from collectors.hardware.redfish.documents import (
@@ -110,12 +111,16 @@ def roll_up(resource: Resource, key: str, title: str, lamp: Lamp, place: str) ->
 
 
 def system(resource: Resource) -> Iterator[Part]:
-    """Return a system's own lamp and its summaries. Its roll-up counts whatever explains it: it is the health lamp."""
+    """Return a system's own lamp, its trusted modules and summaries.
+
+    Its roll-up counts whatever explains it: that is the server's health lamp.
+    """
     data = resource.data
     found = data.get("Status")
     verdict = status.judged(found, status.roll_up(found), whole=True)
     told = evidence(resource.path, data, "Status")
     yield Part(resource.path, name(resource), Lamp.SYSTEM, verdict, told, resource.path, locate=status.locate(data))
+    yield from _array(resource, "TrustedModules", Lamp.OTHER, resource.path)
     yield from roll_up(resource, "MemorySummary", "Memory summary", Lamp.MEMORY, resource.path)
     yield from roll_up(resource, "ProcessorSummary", "Processor summary", Lamp.PROCESSOR, resource.path)
 
@@ -219,9 +224,7 @@ def power(resource: Resource, place: str) -> Iterator[Part]:
     for path, entry in _entries(resource, "Voltages"):
         yield _measurement(Resource(path, entry), Quantity.VOLTAGE, "ReadingVolts", place)
     for path, entry in _entries(resource, "PowerControl"):
-        control = _measurement(Resource(path, entry), Quantity.POWER, "PowerConsumedWatts", place)
-        # a share of the consumption has no lamp of its own: its Status is about the limit
-        yield Part(path, control.name, None, None, control.evidence, place, Rank.OLDER, values=control.values)
+        yield _measurement(Resource(path, entry), Quantity.POWER, "PowerConsumedWatts", place)
     yield from _redundancy(resource, "Redundancy", "Power supply redundancy", Lamp.POWER_SUPPLY, place)
 
 
@@ -343,8 +346,9 @@ def _count(value: object) -> int | None:
 
 
 def _array(resource: Resource, key: str, lamp: Lamp, place: str) -> Iterator[Part]:
-    for path, entry in _entries(resource, key):
-        yield part(Resource(path, entry), lamp, place=place)
+    for position, (path, entry) in enumerate(_entries(resource, key), 1):
+        found = part(Resource(path, entry), lamp, place=place)
+        yield found if "Name" in entry else replace(found, name=f"{key} {position}")
 
 
 def _entries(resource: Resource, key: str) -> Iterator[tuple[str, Json]]:

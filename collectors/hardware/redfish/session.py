@@ -1,8 +1,8 @@
 """A visit to a Redfish service: the session is opened once, and closed whatever happens.
 
 DSP0266 section 13.3.4: POST the account to the Sessions collection; 201 gives a token (``X-Auth-Token``) and the
-session's URI (``Location``); DELETE of that ends it. Services have few slots, and keep a
-forgotten session for half an hour. Basic authentication (section 13.3.3) serves where there are no sessions to be had.
+session's URI (``Location``); DELETE of that ends it. Services have few slots, and keep a forgotten session for half an
+hour. Basic authentication (section 13.3.3) serves where there are no sessions to be had.
 """
 
 import asyncio
@@ -33,11 +33,16 @@ CLOSE_WITHIN = 5.0
 
 
 class Manners:
-    """What a service taught us about its sessions, kept from read to read: it is not asked again for what it lacks."""
+    """What a service taught us, kept from read to read: it is not asked again for what it lacks."""
 
     def __init__(self) -> None:
         self.place = ""
+        """Where sessions are opened."""
         self.has_sessions = True
+        self.expands = True
+        """Until it refused a collection with its members in it."""
+        self.trims = True
+        """Until it refused the first entry of a log alone."""
 
 
 class Visit:
@@ -46,11 +51,11 @@ class Visit:
     def __init__(self, client: Client, credential: Credential, manners: Manners, deadline: float) -> None:
         self.client = client
         self._credential = credential
-        self._manners = manners
+        self.manners = manners
         self._deadline = deadline
         self._opening: asyncio.Task[Answer] | None = None
-        self._place = ""
-        self._sessions: list[str] = []
+        self.sessions: list[str] = []
+        """The URIs of those that were opened, to be ended."""
         self._refusal: CheckFailure | None = None
 
     async def __aenter__(self) -> Self:
@@ -81,7 +86,7 @@ class Visit:
             answer = await self._open(place)
             if answer.status in NO_SESSIONS:
                 continue
-            self._manners.place = place
+            self.manners.place = place
             if SESSION_LIMIT in answer.body or answer.status in BUSY:
                 # Basic needs no slot in most services; where it is refused too, the slots are what is told
                 self.client.transcript.note("*", f"{answer} to a new session; trying Basic")
@@ -93,45 +98,41 @@ class Visit:
             if answer.status // 100 != 2:
                 raise UnexpectedReply("log-in", f"{answer} to a new session")
             token = answer.fields.get("x-auth-token", "")
-            if token and self._sessions:
+            if token and self.sessions:
                 self.client.transcript.hide(Secret(token))
                 self.client.authorisation = {"X-Auth-Token": token}
                 return
             # Without a token a session is of no use, without its URI it could not be ended: never again, then.
             self.client.transcript.note("*", "a session without token or URI; going on with Basic")
             break
-        self._manners.has_sessions = False
+        self.manners.has_sessions = False
         self.client.authorisation = self._basic()
 
     async def renew(self) -> None:
         """Log in again: the session ended before its time. Raises the refusal where that was the second time."""
         if self._refusal is not None:
             raise self._refusal
-        if "X-Auth-Token" not in self.client.authorisation or len(self._sessions) > 1:
-            self._manners.has_sessions = True
+        if "X-Auth-Token" not in self.client.authorisation or len(self.sessions) > 1:
+            self.manners.has_sessions = True
             raise Unauthorized(self.client.step, "HTTP 401: the credential was rejected")
         step, self.client.authorisation = self.client.step, {}
         self.client.transcript.note("*", "the session is gone; logging in again")
-        await self.log_in(self._manners.place)
+        await self.log_in(self.manners.place)
         self.client.step = step
 
     def _places(self, named: str) -> Iterator[str]:
-        if not self._manners.has_sessions:
+        if not self.manners.has_sessions:
             return
-        places = [self._manners.place, *PLACES]
+        places = [self.manners.place, *PLACES]
         with contextlib.suppress(Unreadable):
             places.insert(1, local(named, self.client.origin))
         yield from dict.fromkeys(place for place in places if place)
 
     async def _open(self, place: str) -> Answer:
         account = {"UserName": self._credential.username, "Password": self._credential.password.reveal()}
-        self._place = place
         self._opening = asyncio.create_task(self.client.send("POST", place, account, {}))
         # The service may have opened the session although we are not there any more to hear of it.
-        try:
-            answer = await asyncio.shield(self._opening)
-        except Unreadable as error:
-            raise UnexpectedReply("log-in", f"the answer to a new session: {error.detail}") from error
+        answer = await asyncio.shield(self._opening)
         self._opening = None
         self._remember(answer)
         return answer
@@ -145,8 +146,8 @@ class Visit:
             with contextlib.suppress(ValueError):
                 path = urlsplit(link(parsed(answer.body))).path
         # Services behind another name give that name: the path counts. What we DELETE is a session and nothing else.
-        if path.startswith(TREE) and "/sessions/" in path.lower() and "/.." not in path and path not in self._sessions:
-            self._sessions.append(path)
+        if path.startswith(TREE) and "/sessions/" in path.lower() and "/.." not in path and path not in self.sessions:
+            self.sessions.append(path)
 
     def _basic(self) -> dict[str, str]:
         """Return the header field of Basic authentication (RFC 7617)."""
@@ -163,12 +164,12 @@ class Visit:
         try:
             async with asyncio.timeout_at(client.until):
                 if self._opening is not None:
-                    with contextlib.suppress(CheckFailure, Unreadable):
+                    with contextlib.suppress(CheckFailure):
                         answer = await self._opening
                         self._remember(answer)
                         token = answer.fields.get("x-auth-token", "")
                         client.authorisation = {"X-Auth-Token": token} if token else self._basic()
-                for session in reversed(self._sessions):
+                for session in reversed(self.sessions):
                     await self._end(session)
         except TimeoutError:
             client.transcript.note("*", "no time left to end the session: the service will, some time")
@@ -185,7 +186,7 @@ class Visit:
                 answer = await self.client.send("DELETE", session)
             except Void:
                 return
-            except (CheckFailure, Unreadable):
+            except CheckFailure:
                 continue
             if answer.status not in {401, 403}:
                 return

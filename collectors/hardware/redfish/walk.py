@@ -6,7 +6,7 @@ beside parts - is read where the budget allows it; what is the only word on a pa
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from collectors.failures import Unauthorized, Unavailable, UnexpectedReply, WrongContent
 from collectors.hardware.redfish import oem, resources
@@ -37,6 +37,8 @@ MOST_REDIRECTS = 3
 
 NOT_THERE = frozenset({404, 405, 410, 501})
 """What a service answers for a resource that it does not have: not a fault."""
+UNKNOWN_QUERY = NOT_THERE | {400}
+"""What it answers where it has the resource and does not know the query."""
 REDIRECTS = frozenset({301, 302, 307, 308})
 
 LEVELS = 2
@@ -85,9 +87,9 @@ class Walk:
 
     def __init__(self, visit: Visit) -> None:
         self._visit = visit
+        self._manners = visit.manners
         self._client = visit.client
         self._expand: Expand | None = None
-        self._trim = True
         self._free = 0
         self._seen: dict[str, Resource | None] = {}
         self._taken: set[str] = set()
@@ -96,8 +98,8 @@ class Walk:
 
     @property
     def spare(self) -> int:
-        """How many requests of the budget are left, one of them kept for the end of the session."""
-        return BUDGET - (self._client.requests - self._free) - 1
+        """How many requests of the budget are left, beside those that end sessions."""
+        return BUDGET - (self._client.requests - self._free) - len(self._visit.sessions)
 
     async def log_in(self) -> None:
         """Read the service root, which needs no log-in, and log in."""
@@ -110,7 +112,7 @@ class Walk:
         if not known:
             self._client.step = "service root"
             self._root = self._opened(await self._authorised(ROOT))
-        self._expand = expand_of(self._root.data)
+        self._expand = expand_of(self._root.data) if self._manners.expands else None
 
     def _opened(self, answer: Answer) -> Resource:
         step = self._client.step
@@ -154,7 +156,8 @@ class Walk:
             await self._sensors(enclosure)
         if not (systems or chassis):
             self._nothing()
-        self.found.hardware = resources.hardware(self._root, systems, chassis, managers)
+        who = resources.hardware(self._root, systems, chassis, managers)
+        self.found.hardware = replace(who, board=next(filter(None, map(oem.board, systems)), ""))
         self.found.power = resources.power_state(systems)
         return self.found
 
@@ -266,11 +269,13 @@ class Walk:
         """Return a log's collection of entries for its count: one entry of it, where the service can send less."""
         try:
             target = local(entries, self._client.origin)
-            if self._trim and "?" not in target:
+            if self._manners.trims and "?" not in target:
                 answer = await self._authorised(f"{target}?$top=1")
                 if answer.status == 200:
                     return parsed(answer.body)
-                self._trim = False
+                self._manners.trims = answer.status not in UNKNOWN_QUERY
+                if self.spare < 1:
+                    return {}
             return parsed((await self._authorised(target)).body)
         except (Unreadable, ValueError) as error:
             self._client.transcript.note("*", f"{log.path}: {error}")
@@ -384,23 +389,27 @@ class Walk:
         try:
             page = await self._read(path, self._expand.query(levels))
         except Unreadable as unreadable:
-            self._expand = None
             self._client.transcript.note("*", f"$expand: {unreadable.detail}; asking without")
-            return await self._read(path)
+            page = await self._read(path)
+            if page is not None:
+                self._expand = None
+            if page is not None and unreadable.status in UNKNOWN_QUERY:
+                self._manners.expands = self._manners.trims = False  # it knows no queries at all, most likely
+            return page
         members = () if page is None else mappings(page.data.get("Members"))
         if members and not any(map(is_whole, members)):
             self._expand = None  # offered, and not done
         return page
 
     async def _read(self, path: str, query: str = "", *, free: bool = False) -> Resource | None:
-        """Return a resource, None where the service has none there. Raises Unreadable."""
+        """Return a resource, None where the service has none there. Raises Unreadable, also for a query not known."""
         if path in self._seen:
             return self._seen[path]
         before = self._client.requests
         answer = await self._authorised(path + query)
         if free:
             self._free += self._client.requests - before
-        if answer.status in NOT_THERE and not (query and answer.status != 404):
+        if answer.status in NOT_THERE and not query:  # with one it may be the query that is not known
             self._seen[path] = None
             return None
         if answer.status != 200:

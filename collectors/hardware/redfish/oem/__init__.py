@@ -1,7 +1,8 @@
 """What vendors add under ``Oem``: one module each, found by the key that its vendor writes there.
 
-A module has ``KEYS`` and ``parts(resource, data)``: the resource it stands in, and the vendor's object in its Oem. Only
-what came with the standard resources is looked at: no request is made for it.
+A module has ``KEYS`` and ``parts(resource, data)``: the resource it stands in, and the vendor's object in its Oem; and
+``board(data)`` where the vendor tells the main board's serial number. Only what came with the standard resources is
+looked at: no request is made for it.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -13,6 +14,14 @@ from collectors.hardware.redfish.parts import Part
 VENDORS: Mapping[str, Callable[[Resource, Json], Iterator[Part]]] = {
     key: module.parts for module in (dell, fujitsu, hpe, lenovo) for key in module.KEYS
 }
+
+BOARDS: Mapping[str, Callable[[Json], str]] = {key: module.board for module in (fujitsu,) for key in module.KEYS}
+
+
+def board(resource: Resource) -> str:
+    """Return the serial number of a system's main board, empty where no vendor tells it."""
+    own = mapping(resource.data.get("Oem"))
+    return next((found for key in own if key in BOARDS and (found := BOARDS[key](mapping(own[key])))), "")
 
 
 def parts(resource: Resource) -> Iterator[Part]:

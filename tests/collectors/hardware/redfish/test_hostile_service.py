@@ -286,14 +286,15 @@ async def test_a_service_root_of_wrong_types_breaks_nothing(read: Read, key: str
     assert reading.lamps
 
 
-async def test_expand_that_is_offered_and_refused_is_asked_for_once(read: Read) -> None:
+@pytest.mark.parametrize("status", [400, 404, 405, 500, 501])
+async def test_expand_that_is_offered_and_refused_is_asked_for_once(read: Read, status: int) -> None:
     features = {"ProtocolFeaturesSupported": {"ExpandQuery": {"NoLinks": True, "Levels": True, "MaxLevels": 1}}}
 
     async with serving({**SERVER, ROOT: {**SERVER[ROOT], **features}}) as service:
 
         async def refuse(request: web.Request) -> web.StreamResponse:
             if request.query:
-                return refusal(501, "Base.1.8.QueryNotSupported")
+                return refusal(status, "Base.1.8.QueryNotSupported")
             return web.json_response(service.tree[request.path])
 
         service.answers = dict.fromkeys((f"{ROOT}/Systems", MEMORY, f"{ROOT}/Chassis"), refuse)

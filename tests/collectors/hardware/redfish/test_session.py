@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 
 from collectors.failures import Misconfigured, TimedOut, Unauthorized, Unavailable, UnexpectedReply
-from collectors.hardware.redfish import Redfish, RedfishOptions
+from collectors.hardware.redfish import Redfish, RedfishOptions, client
 from collectors.registry import LampTarget
 from tests.collectors.hardware.redfish.conftest import Read
 from tests.peers.redfish_service import (
@@ -159,6 +159,44 @@ async def test_the_uri_in_the_body_serves_as_well_as_location(read: Read) -> Non
     async with serving(SERVER, answers={SESSIONS: opened}) as service:
         await read(service)
         assert (service.opened, service.sessions) == (1, {})
+
+
+@pytest.mark.parametrize("body", ["packed wrongly", "without end", "stalled", "cut off"])
+async def test_a_session_is_ended_though_the_answer_that_names_it_is_broken(
+    read: Read, body: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "BODY_TIMEOUT", 0.1)
+
+    async def opened(request: web.Request) -> web.StreamResponse:
+        service.sessions["token"] = f"{SESSIONS}/7"
+        fields = {"X-Auth-Token": "token", "Location": f"{SESSIONS}/7"}
+        if body == "packed wrongly":
+            return web.Response(status=201, body=b"{}", headers={**fields, "Content-Encoding": "gzip"})
+        response = web.StreamResponse(status=201, headers={**fields, "Content-Length": str(10**9)})
+        await response.prepare(request)
+        await response.write(b"{")
+        if body == "stalled":
+            await never(request)
+        assert request.transport
+        if body == "cut off":
+            request.transport.close()
+            return response
+        while True:
+            await response.write(b" " * 65_536)
+
+    async with serving(SERVER, answers={SESSIONS: opened}) as service:
+        assert (await read(service)).power is True
+        assert service.sessions == {}
+
+
+async def test_a_session_is_ended_after_more_requests_than_a_read_may_have(
+    read: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "MOST_REQUESTS", 5)
+    async with serving(SERVER) as service:
+        with pytest.raises(UnexpectedReply, match="more than 5 requests"):
+            await read(service)
+        assert service.sessions == {}
 
 
 async def test_only_a_session_is_ever_deleted(read: Read) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from collectors.hardware.redfish import Redfish, RedfishOptions
-from collectors.reading import HardwareReading, Lamp, Quantity, Verdict
+from collectors.reading import Hardware, HardwareReading, Lamp, Quantity, Verdict
 from tests.collectors.hardware.redfish.conftest import Read
 from tests.peers.redfish_service import Tree, serving, tree_of
 
@@ -165,6 +165,12 @@ async def test_fujitsu_sums_of_power(read: Read, word: str, verdict: int) -> Non
     assert fitted(reading, Lamp.VOLTAGE) == {"VoltageSumStatus": Verdict.NORMAL}
 
 
+async def test_fujitsu_tells_the_serial_number_of_the_board(read: Read) -> None:
+    board = {"Manufacturer": "FUJITSU", "Model": "D3890", "SerialNumber": "B-1"}
+    reading = await seen(read, server({"SerialNumber": "S-1", "Oem": {"ts_fujitsu": {"MainBoard": board}}}))
+    assert reading.hardware == Hardware(serial="S-1", board="B-1")
+
+
 # Lenovo
 
 
@@ -187,7 +193,7 @@ async def test_old_resources_alone_are_enough(read: Read) -> None:
         "@odata.id": f"{CHASSIS}/Power",
         "PowerSupplies": [{"Name": "PSU 1", "Status": FINE}, {"Name": "PSU 2", "Status": {"State": "Absent"}}],
         "Voltages": [{"Name": "12V", "ReadingVolts": 12.1}],
-        "PowerControl": [{"Name": "Server", "PowerConsumedWatts": 210}],
+        "PowerControl": [{"Name": "Server", "PowerConsumedWatts": 210, "Status": FINE}],
     }
     links = {key: {"@odata.id": f"{CHASSIS}/{key}"} for key in ("Thermal", "Power")}
     reading = await seen(read, server(None, links, thermal, power))
@@ -195,12 +201,18 @@ async def test_old_resources_alone_are_enough(read: Read) -> None:
     assert fitted(reading, Lamp.TEMPERATURE) == {"Inlet": Verdict.CRITICAL}
     assert fitted(reading, Lamp.POWER_SUPPLY) == {"PSU 1": Verdict.NORMAL}
     assert fitted(reading, Lamp.VOLTAGE) == {}
+    assert fitted(reading, Lamp.POWER) == {"Server": Verdict.NORMAL}
     assert {(value.sensor, value.value) for value in reading.sensors} == {
         ("Fan 1", 5000.0),
         ("Inlet", 60.0),
         ("12V", 12.1),
         ("Server", 210.0),
     }
+
+
+async def test_parts_without_a_name_get_that_of_their_list(read: Read) -> None:
+    reading = await seen(read, server({"TrustedModules": [{"Status": FINE}, {"Status": CRITICAL}]}))
+    assert fitted(reading, Lamp.OTHER) == {"TrustedModules 1": Verdict.NORMAL, "TrustedModules 2": Verdict.CRITICAL}
 
 
 def both(new: Mapping[str, Any], old: Mapping[str, Any]) -> Tree:
@@ -263,3 +275,22 @@ async def test_a_name_stays_when_another_part_of_that_name_comes(read: Read) -> 
         after = await read(service, reader)
     assert fitted(before, Lamp.MEMORY) == {"DIMM": Verdict.NORMAL}
     assert fitted(after, Lamp.MEMORY) == {"DIMM": Verdict.NORMAL, "DIMM (2)": Verdict.CRITICAL}
+
+
+async def test_a_fault_that_only_the_old_resource_told_ends_with_it_though_others_are_silent(read: Read) -> None:
+    async with serving(both({"Name": "Fan 1", "Status": FINE}, {"Name": "Blower", "Status": CRITICAL})) as service:
+        reader = Redfish(RedfishOptions(url=service.url))
+        assert fitted(await read(service, reader), Lamp.FAN) == {"Fan 1": Verdict.NORMAL, "Blower": Verdict.CRITICAL}
+        service.tree[f"{CHASSIS}/Thermal"]["Fans"][0]["Status"] = FINE
+        service.tree[SYSTEM]["Memory"] = {"@odata.id": "/elsewhere"}
+        reading = await read(service, reader)
+    assert not reading.complete
+    assert {lamp.component: lamp.verdict for lamp in reading.lamps if lamp.lamp is Lamp.FAN} == {
+        "Fan 1": Verdict.NORMAL,
+        "Blower": None,
+    }
+
+
+async def test_what_others_explain_is_no_lamp(read: Read) -> None:
+    reading = await seen(read, both({"Name": "Fan 1", "Status": FINE}, {"Name": "Blower", "Status": FINE}))
+    assert {lamp.component for lamp in reading.lamps if lamp.lamp is Lamp.FAN} == {"Fan 1"}

@@ -22,6 +22,7 @@ from collectors.hardware.snmp.mib import (
 )
 from collectors.reading import Hardware, Lamp, LampReading, Quantity, SensorReading, Verdict
 
+NOTHING: Set[int] = frozenset()
 SHOWN = 80
 """Characters of one value in the evidence."""
 LONGEST_NAME = 80
@@ -59,6 +60,8 @@ class Part:
     power: bool | None = None
     is_named: bool = True
     """Whether the agent told the name."""
+    cells: Mapping[int, Value] | None = None
+    """What it was judged by: its whole row; None where that was not read."""
 
     @property
     def key(self) -> str:
@@ -82,7 +85,7 @@ def judge(vendor: Vendor, answers: Answers, before: Mapping[str, Part]) -> tuple
 
     What was shown before and could not be read now keeps its name, and its state is unknown.
     """
-    shown_now = (*scalar_parts(vendor.scalars, answers), *table_parts(vendor.tables, answers))
+    shown_now = (*scalar_parts(vendor.scalars, answers), *table_parts(vendor.tables, answers, before))
     keys = {part.key for part in shown_now}
     parts = {part.key: part for part in named((*renamed(shown_now, before), *silent(before, keys, answers.missed)))}
     lights = [light.lit(answers.objects.get(light.oid)) for light in vendor.locate]
@@ -119,7 +122,9 @@ def silent(before: Mapping[str, Part], now: set[str], missed: Mapping[str, str])
     """Give the parts of the last read that belong to what could not be read now."""
     for part in before.values():
         if part.source in missed and part.key not in now and part.verdict is not ABSENT:
-            yield replace(part, verdict=UNKNOWN, evidence=missed[part.source], measured=(), lit=None, power=None)
+            yield replace(
+                part, verdict=UNKNOWN, evidence=missed[part.source], measured=(), lit=None, power=None, cells=None
+            )
 
 
 def scalar_parts(scalars: Iterable[Scalar], answers: Answers) -> Iterator[Part]:
@@ -136,11 +141,14 @@ def scalar_parts(scalars: Iterable[Scalar], answers: Answers) -> Iterator[Part]:
         )
 
 
-def table_parts(tables: Iterable[Table], answers: Answers) -> Iterator[Part]:
-    """Give the parts of tables, one for each row."""
+def table_parts(tables: Iterable[Table], answers: Answers, before: Mapping[str, Part]) -> Iterator[Part]:
+    """Give the parts of tables, one for each row. One whose cells are what they were is what it was."""
     for table in tables:
+        unread = answers.unread.get(table.entry, NOTHING)
         for index, cells in answers.rows.get(table.entry, {}).items():
-            yield part_of(table, Row(index, cells), answers.unread.get(table.entry, frozenset()))
+            known = before.get(f"{table.entry} {index}")
+            is_same = known is not None and known.cells == cells and not unread
+            yield known if known is not None and is_same else part_of(table, Row(index, cells), unread)
 
 
 def part_of(table: Table, row: Row, unread: Set[int]) -> Part:
@@ -158,7 +166,7 @@ def part_of(table: Table, row: Row, unread: Set[int]) -> Part:
     name = table.called(row) if table.called else first(row.text(column) for column in table.names)
     columns = [state.column for state in told] + [column for column in table.columns if column in row.cells]
     evidence = "; ".join(
-        shown(f"{table.oid(column)}.{row.index}", row.cells[column]) for column in dict.fromkeys(columns)
+        shown(f"{table.wanted[column]}.{row.index}", row.cells[column]) for column in dict.fromkeys(columns)
     )
     return Part(
         table.entry,
@@ -171,6 +179,7 @@ def part_of(table: Table, row: Row, unread: Set[int]) -> Part:
         table.locate(row) if table.locate else None,
         table.power(row) if table.power else None,
         is_named=bool(name),
+        cells=None if unread else row.cells,
     )
 
 

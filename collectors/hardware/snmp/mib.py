@@ -6,7 +6,7 @@ objects each file names. A value that a description does not list is UNKNOWN, ne
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from collectors.reading import Lamp, Quantity, Verdict
@@ -137,17 +137,19 @@ class Table:
     called: Callable[[Row], str] | None = None
     locate: Callable[[Row], bool | None] | None = None
     power: Callable[[Row], bool | None] | None = None
+    wanted: Mapping[int, str] = field(init=False)
+    """The columns to read and their OIDs, in the order in which they matter."""
 
     def oid(self, column: int) -> str:
         """Return the OID of a column."""
         return self.elsewhere[-column - 1] if column < 0 else f"{self.entry}.{column}"
 
-    @property
-    def wanted(self) -> tuple[int, ...]:
-        """The columns to read, in the order in which they matter."""
+    def __post_init__(self) -> None:
+        """Work out once what every read asks for."""
         states = (state.column for state in self.states)
         measures = (measure.column for measure in self.measures)
-        return tuple(dict.fromkeys((*states, *self.columns, *self.names, *measures)))
+        columns = dict.fromkeys((*states, *self.columns, *self.names, *measures))
+        object.__setattr__(self, "wanted", {column: self.oid(column) for column in columns})
 
 
 @dataclass(frozen=True, slots=True)

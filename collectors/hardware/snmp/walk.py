@@ -4,7 +4,7 @@ gufo-snmp's GETBULK walks one column at a time, its GET takes many objects: this
 some thirty requests.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from collectors.failures import CheckFailure, TimedOut, UnexpectedReply
 from collectors.hardware.snmp.judge import Answers, Part
@@ -29,12 +29,15 @@ async def ask(session: Session, vendor: Vendor, answers: Answers, before: Mappin
         answers.missed[""] = f"no answer for single objects ({silence})"
     session.step = "tables"
     left = list(vendor.tables)
+    known: dict[str, list[str]] = {}
+    for part in before.values():
+        known.setdefault(part.source, []).append(part.index)
     try:
         for table in vendor.tables:
-            await _find_rows(session, table, answers, is_known=not before or _has_rows(table, before))
+            await _find_rows(session, table, answers, is_known=not before or table.entry in known)
             left.remove(table)
         left = list(vendor.tables)
-        await _read_cells(session, vendor.tables, answers, before)
+        await _read_cells(session, vendor.tables, answers, known)
     except TimedOut as late:
         why: CheckFailure = late
     except Exhausted as excess:
@@ -49,11 +52,11 @@ async def _find_rows(session: Session, table: Table, answers: Answers, *, is_kno
     """Walk the column that matters most; where it is empty, the names, unless the table was not there before either."""
     rows: dict[str, dict[int, Value]] = {}
     answers.rows[table.entry] = rows
-    for column in dict.fromkeys((*table.wanted[:1], *(table.names[:1] if is_known else ()))):
+    for column in dict.fromkeys((next(iter(table.wanted)), *(table.names[:1] if is_known else ()))):
         if rows or column < 0:
             break
         try:
-            found = await session.column(table.oid(column))
+            found = await session.column(table.wanted[column])
         except Silent as silence:
             await _must_live(session, table)
             answers.missed[table.entry] = f"no answer for this table ({silence})"
@@ -65,10 +68,10 @@ async def _find_rows(session: Session, table: Table, answers: Answers, *, is_kno
 
 
 async def _read_cells(
-    session: Session, tables: tuple[Table, ...], answers: Answers, before: Mapping[str, Part]
+    session: Session, tables: tuple[Table, ...], answers: Answers, known: Mapping[str, list[str]]
 ) -> None:
     """Read all other cells of the rows, first of all tables together, then of each alone where that is not answered."""
-    wanted = {table.entry: dict(_cells(table, answers, before)) for table in tables}
+    wanted = {table.entry: dict(_cells(table, answers, known.get(table.entry, ()))) for table in tables}
     try:
         _put(answers, wanted, await session.get([oid for cells in wanted.values() for oid in cells]))
     except Silent:
@@ -83,20 +86,16 @@ async def _read_cells(
                 answers.unread[table.entry] = {column for _, _, column in cells.values()}
 
 
-def _cells(table: Table, answers: Answers, before: Mapping[str, Part]) -> Iterator[tuple[str, Cell]]:
-    """Give the OIDs of the cells that are still to be read."""
+def _cells(table: Table, answers: Answers, known: Iterable[str]) -> Iterator[tuple[str, Cell]]:
+    """Give the OIDs of the cells that are still to be read, also those of rows that are only ``known`` from before."""
     if answers.unread.get(table.entry):
         return
     rows = answers.rows[table.entry]
-    columns = [(column, table.oid(column)) for column in table.wanted]
-    for index, cells in rows.items():
-        for column, oid in columns:
+    for index in dict.fromkeys((*rows, *known)):
+        cells = rows.get(index, {})
+        for column, oid in table.wanted.items():
             if column not in cells:
                 yield f"{oid}.{index}", (table.entry, index, column)
-    for part in before.values():
-        if part.source == table.entry and part.index not in rows:
-            for column, oid in columns:
-                yield f"{oid}.{part.index}", (table.entry, part.index, column)
 
 
 def _put(answers: Answers, wanted: Mapping[str, Mapping[str, Cell]], found: Mapping[str, Value]) -> None:
@@ -105,10 +104,6 @@ def _put(answers: Answers, wanted: Mapping[str, Mapping[str, Cell]], found: Mapp
         for oid in cells.keys() & found.keys():
             entry, index, column = cells[oid]
             answers.rows[entry].setdefault(index, {})[column] = found[oid]
-
-
-def _has_rows(table: Table, before: Mapping[str, Part]) -> bool:
-    return any(part.source == table.entry for part in before.values())
 
 
 async def _must_live(session: Session, table: Table) -> None:

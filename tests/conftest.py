@@ -22,6 +22,7 @@ INSTALL = {
     "vsftpd": "apt install vsftpd (and run the tests as root: it changes users)",
     "snmptrap": "apt install snmp",
     "snmpget": "apt install snmp",
+    "snmpbulkwalk": "apt install snmp",
     "snmpwalk": "apt install snmp",
     "prometheus": "apt install prometheus (3.x; put the binary on the PATH)",
     "promtool": "apt install prometheus (3.x; put the binary on the PATH)",

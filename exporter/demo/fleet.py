@@ -11,6 +11,8 @@ import yaml
 
 from exporter.demo.bmc import Bmc, Product
 from exporter.demo.endpoints import Authority, Endpoint, Http, Https, Ssh
+from exporter.demo.idrac import Idrac
+from exporter.demo.redfish import RedfishBmc
 from exporter.demo.sdr import DiscreteSensor, Entity, Sensor, SensorType, Thresholds, ThresholdSensor, Unit
 
 HOST = "127.0.0.1"
@@ -52,6 +54,8 @@ class Plan:
     power: bool = True
     identify: bool = False
     suites: tuple[int, ...] = (17, 3)
+    lamps: tuple[str, ...] = ("ipmi",)
+    """The sources by which its lamps are read."""
 
     @property
     def hostname(self) -> str:
@@ -63,14 +67,14 @@ OGAKI, GIFU = "ogaki-demo", "gifu-demo"
 WEB = ("ssh", "http", "https")
 PLANS = (
     Plan("web01", "c0001", "rhel-8", OGAKI, "A-01", WEB),
-    Plan("web02", "c0001", "rhel-8", OGAKI, "A-01", WEB),
+    Plan("web02", "c0001", "rhel-8", OGAKI, "A-01", WEB, lamps=("ipmi", "snmp")),
     Plan("db01", "c0001", "rhel-9", OGAKI, "A-02"),
     Plan("spare01", "c0001", "rhel-9", OGAKI, "A-02", services=(), power=False),
     Plan("shop01", "c0002", "rhel-8", OGAKI, "B-01", WEB),
     Plan("shop02", "c0002", "centos-7", OGAKI, "B-01", WEB, certificate=datetime.timedelta(days=10)),
     Plan("mail01", "c0002", "centos-7", OGAKI, "B-02", suites=(3,)),
     Plan("batch01", "c0002", "centos-stream-8", OGAKI, "B-02", identify=True),
-    Plan("app01", "c0003", "rhel-8", GIFU, "C-01", WEB),
+    Plan("app01", "c0003", "rhel-8", GIFU, "C-01", WEB, lamps=("ipmi", "redfish")),
     Plan("app02", "c0003", "rhel-8", GIFU, "C-01", WEB, certificate=datetime.timedelta(days=-3)),
     Plan("file01", "c0003", "rhel-7", GIFU, "C-02"),
     Plan("lab01", "c0004", "centos-7", GIFU, "C-02", services=()),
@@ -83,6 +87,10 @@ class DemoServer:
 
     plan: Plan
     bmc: Bmc
+    idrac: Idrac
+    """What answers SNMP, where its lamps are read by that."""
+    redfish: RedfishBmc
+    """The same for Redfish."""
     endpoints: dict[str, Endpoint] = field(default_factory=dict)
 
 
@@ -93,6 +101,7 @@ class Fleet:
         """Take ports and make certificates; ``folder`` is where files go that the checks need."""
         self._folder = folder
         self._password = secrets.token_urlsafe(12)
+        self._community = secrets.token_urlsafe(12)
         self._authority = Authority(folder)
         self._servers = {plan.name: self._server(number, plan) for number, plan in enumerate(plans)}
 
@@ -109,6 +118,11 @@ class Fleet:
         """Start all BMCs and services. Raises OSError."""
         for server in self:
             await server.bmc.start(HOST)
+            if "snmp" in server.plan.lamps:
+                await server.idrac.start(HOST)
+            if "redfish" in server.plan.lamps:
+                tls = self._authority.server_context(HOST, valid_for=SOUND_CERTIFICATE)
+                await server.redfish.start(HOST, tls)
             for endpoint in server.endpoints.values():
                 await endpoint.start()
 
@@ -116,22 +130,28 @@ class Fleet:
         """Stop everything and give the ports back."""
         for server in self:
             server.bmc.stop()
+            server.idrac.stop()
+            await server.redfish.stop()
             for endpoint in server.endpoints.values():
                 await endpoint.close()
 
     def write_config(self) -> Path:
         """Write dserver.yml and the secrets it names, for a fleet that is running. Return its path."""
-        secret = self._folder / "secrets" / "bmc"
-        secret.parent.mkdir(mode=0o700, exist_ok=True)
-        secret.touch(mode=0o600)
-        secret.write_text(self._password, encoding="utf-8")
+        (self._folder / "secrets").mkdir(mode=0o700, exist_ok=True)
+        for name, text in (("bmc", self._password), ("community", self._community)):
+            secret = self._folder / "secrets" / name
+            secret.touch(mode=0o600)
+            secret.write_text(text, encoding="utf-8")
         # Beside the configuration, so that it is not compared with the shipped rules, which speak of ten minutes.
         (self._folder / "alert_rules").mkdir(exist_ok=True)
         document = {
             "global": TIMING,
             "provider": {"name": "DEMO", "email": "support@provider.example"},
             "noc": {"language": "ja", "contacts": [{"name": "NOC", "email": "noc@provider.example"}]},
-            "credentials": {"bmc": {"username": "monitor", "password_file": "secrets/bmc"}},
+            "credentials": {
+                "bmc": {"username": "monitor", "password_file": "secrets/bmc"},
+                "community": {"community_file": "secrets/community"},
+            },
             "customers": [
                 customer | {"contacts": [{"name": "運用担当", "email": f"ops@{customer['id']}.example"}]}
                 for customer in CUSTOMERS
@@ -144,16 +164,23 @@ class Fleet:
         return file
 
     def _server(self, number: int, plan: Plan) -> DemoServer:
+        serial = f"DEMO{number + 1:04}"
         bmc = Bmc(
             plan.hostname,
             self._password,
             sensors=sensors_of(number, on=plan.power),
-            product=Product(serial=f"DEMO{number + 1:04}"),
+            product=Product(serial=serial),
             suites=plan.suites,
             power=plan.power,
             identify=plan.identify,
         )
-        return DemoServer(plan, bmc, {name: self._endpoint(name, plan) for name in plan.services})
+        return DemoServer(
+            plan,
+            bmc,
+            Idrac(serial, self._community),
+            RedfishBmc(serial, self._password),
+            {name: self._endpoint(name, plan) for name in plan.services},
+        )
 
     def _endpoint(self, name: str, plan: Plan) -> Endpoint:
         match name:
@@ -176,12 +203,22 @@ class Fleet:
             "os": plan.os,
             "site": plan.site,
             "rack": plan.rack,
-            "lamps": [{"source": "ipmi", "address": HOST, "port": server.bmc.port, "credential": "bmc"}],
+            "lamps": [self._source(server, source) for source in plan.lamps],
         }
         if server.endpoints:
             entry["services"] = [self._service(plan, name, at.port) for name, at in server.endpoints.items()]
             entry["login_check"] = "ssh"
         return entry
+
+    def _source(self, server: DemoServer, source: str) -> dict[str, Any]:
+        match source:
+            case "ipmi":
+                return {"source": source, "address": HOST, "port": server.bmc.port, "credential": "bmc"}
+            case "snmp":
+                return {"source": source, "address": HOST, "port": server.idrac.port, "credential": "community"}
+            case _:
+                url = f"https://{HOST}:{server.redfish.port}"
+                return {"source": source, "url": url, "credential": "bmc", "ca_file": self._authority.file.name}
 
     def _service(self, plan: Plan, name: str, port: int) -> dict[str, Any]:
         match name:

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from exporter.demo.fleet import FAULT, PREDICTED, PRESENT, Fleet
+from exporter.demo.idrac import Supply
 
 log = logging.getLogger("demo")
 
@@ -43,6 +44,34 @@ async def drive_is_replaced(fleet: Fleet) -> None:
     fleet["db01"].bmc.drive_fault = False
 
 
+async def supply_weakens(fleet: Fleet) -> None:
+    """A power supply predicts its own failure; only the agent that speaks SNMP tells it."""
+    fleet["web02"].idrac.supplies[1] = Supply.PRESENT | Supply.PREDICTIVE_FAILURE
+    fleet["web02"].idrac.changed()
+
+
+async def supply_is_replaced(fleet: Fleet) -> None:
+    """A new power supply is in its place."""
+    fleet["web02"].idrac.supplies[1] = Supply.PRESENT
+    fleet["web02"].idrac.changed()
+
+
+async def drive_in_bay_3_weakens(fleet: Fleet) -> None:
+    """A drive's failure is predicted; only Redfish tells it."""
+    fleet["app01"].redfish.drives[2].failure_predicted = True
+
+
+async def locate_lamp_is_lit(fleet: Fleet) -> None:
+    """Somebody has the server's locate lamp lit, to find it in the rack."""
+    fleet["app01"].redfish.locate = True
+
+
+async def drive_in_bay_3_is_replaced(fleet: Fleet) -> None:
+    """The drive is replaced, and the locate lamp put out."""
+    fleet["app01"].redfish.drives[2].failure_predicted = False
+    fleet["app01"].redfish.locate = False
+
+
 async def service_dies(fleet: Fleet) -> None:
     """The web server's process ends."""
     await fleet["shop01"].endpoints["https"].stop()
@@ -72,6 +101,13 @@ SCENES = (
         drive_weakens,
     ),
     Scene(
+        20,
+        "web02",
+        "the lamp of power supply 2 turns amber. Only SNMP tells it, IPMI says normal: the worst known verdict counts",
+        "dserver_lamp_verdict{server='web02',lamp='power_supply'}",
+        supply_weakens,
+    ),
+    Scene(
         25,
         "file01",
         "its BMC stops answering. The lamps keep their last verdicts and grow older; the server's becomes -1, unknown",
@@ -86,6 +122,13 @@ SCENES = (
         service_dies,
     ),
     Scene(
+        45,
+        "app01",
+        "the failure of its drive in bay 3 is predicted, by Redfish. The verdict becomes 1, the roll-up still says OK",
+        "dserver_lamp_verdict{server='app01',lamp='drive'}",
+        drive_in_bay_3_weakens,
+    ),
+    Scene(
         55,
         "db01",
         "drive 2 has failed. The verdict becomes 2, critical: its customer would be told, the drive is to be replaced",
@@ -93,11 +136,32 @@ SCENES = (
         drive_fails,
     ),
     Scene(
+        65,
+        "app01",
+        "somebody lights its locate lamp, to find it in the rack. That is never a fault, no verdict changes",
+        "dserver_locate_lamp_on{server='app01'}",
+        locate_lamp_is_lit,
+    ),
+    Scene(
         85,
         "shop01",
         "its https service is back. The outage ends with the next success",
         "dserver_service_up{server='shop01',check='https'}",
         service_returns,
+    ),
+    Scene(
+        90,
+        "web02",
+        "power supply 2 is replaced: its lamp is green. The verdict returns to 0, normal",
+        "dserver_server_lamp_verdict{server='web02'}",
+        supply_is_replaced,
+    ),
+    Scene(
+        95,
+        "app01",
+        "the drive in bay 3 is replaced, and the locate lamp put out",
+        "dserver_server_lamp_verdict{server='app01'}",
+        drive_in_bay_3_is_replaced,
     ),
     Scene(
         105,
@@ -119,7 +183,8 @@ EXPECTED = (
     "everything here is simulated: %d servers on loopback inside this process. No mail leaves, nobody is called",
     "seconds stand for minutes: checks run every 10 s, customers would be told after 30 s, lamps are read every 20 s",
     "meant to be so: app02's certificate expired 3 days ago, shop02's ends in 10 days, spare01 is switched off,"
-    " batch01's locate lamp is on, lab01 is not managed",
+    " batch01's locate lamp is on, lab01 is not managed; web02's lamps are read by IPMI and SNMP, app01's by IPMI and"
+    " Redfish, all others by IPMI",
 )
 """What is said first. The first one names the size of the fleet."""
 

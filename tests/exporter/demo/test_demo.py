@@ -11,12 +11,15 @@ import pytest
 
 from collectors.failures import CheckFailure, Refused, TimedOut
 from collectors.reading import HardwareReading, Lamp, ServiceReading, Verdict, worst
+from exporter.clock import Moment
 from exporter.config import load
 from exporter.demo import Demo
 from exporter.demo.story import ROUND, SCENES
 from exporter.families import FAMILIES
 from exporter.inventory import Config
+from exporter.lamps import LampRead, server_verdict
 from exporter.lampwatch import read_once, reader_of
+from exporter.probe import as_confirmed
 from exporter.runner import run_once
 from exporter.secrets import Secrets
 
@@ -58,6 +61,7 @@ def names_in(folder: Path) -> list[str]:
 
 def ports_of(demo: Demo) -> set[tuple[str, int]]:
     bmcs = {("udp", server.bmc.port) for server in demo.fleet}
+    bmcs |= {("udp", demo.fleet["web02"].idrac.port), ("tcp", demo.fleet["app01"].redfish.port)}
     return bmcs | {("tcp", endpoint.port) for server in demo.fleet for endpoint in server.endpoints.values()}
 
 
@@ -86,7 +90,8 @@ def test_the_configuration_is_accepted_without_a_warning(demo: Demo) -> None:
 def test_it_is_a_dozen_servers_of_four_customers_with_a_bmc_each(config: Config) -> None:
     assert len(config.servers) == 12
     assert len(config.customers) == 4
-    assert all(len(server.lamps) == 1 for server in config.servers.values())
+    others = {server.name: [source.kind for source in server.lamps[1:]] for server in config.servers.values()}
+    assert {name: kinds for name, kinds in others.items() if kinds} == {"web02": ["snmp"], "app01": ["redfish"]}
     endpoints = {(server.lamps[0].options.address, server.lamps[0].options.port) for server in config.servers.values()}  # type: ignore[attr-defined]  # the IPMI options
     assert len(endpoints) == 12
     assert {check.protocol for check in config.checks()} == {"ssh", "http", "https"}
@@ -109,8 +114,9 @@ def test_everything_is_marked_as_a_demo_and_stays_on_loopback(config: Config, de
     assert config.mail is None
 
 
-def test_the_password_is_in_a_file_that_only_we_can_read(demo: Demo, config: Config) -> None:
-    file = config.credentials["bmc"].secrets["password"].file
+@pytest.mark.parametrize(("credential", "secret"), [("bmc", "password"), ("community", "community")])
+def test_secrets_are_in_files_that_only_we_can_read(demo: Demo, config: Config, credential: str, secret: str) -> None:
+    file = config.credentials[credential].secrets[secret].file
     assert file is not None
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
@@ -142,16 +148,28 @@ class Exporter:
         self._config = config
         self._secrets = Secrets(config.credentials)
 
-    async def lamps(self, server: str, seconds: float = 20.0) -> HardwareReading | CheckFailure:
-        source = self._config.servers[server].lamps[0]
+    async def lamps(self, server: str, seconds: float = 20.0, kind: str = "ipmi") -> HardwareReading | CheckFailure:
+        [source] = [source for source in self._config.servers[server].lamps if source.kind == kind]
         return await read_once(source, reader_of(source), self._secrets, seconds)
 
-    async def drive_2(self) -> Verdict | None:
-        reading = await self.lamps("db01")
-        assert isinstance(reading, HardwareReading)
-        (lamp,) = [lamp for lamp in reading.lamps if lamp.component == "Drive 2"]
-        assert lamp.lamp is Lamp.DRIVE
-        return lamp.verdict
+    async def lamp(self, server: str, kind: str, component: str) -> tuple[Lamp, Verdict | None]:
+        reading = await self.lamps(server, kind=kind)
+        assert isinstance(reading, HardwareReading), reading
+        [found] = [lamp for lamp in reading.lamps if component in lamp.component]
+        return found.lamp, found.verdict
+
+    async def verdict(self, server: str) -> Verdict:
+        """As it is once each of its sources was read twice."""
+        states = []
+        for source in self._config.servers[server].lamps:
+            reading = await self.lamps(server, kind=source.kind)
+            states.append(as_confirmed(LampRead(Moment(0, 1), reading, 0.1), self._config.servers[server]))
+        return server_verdict(states)
+
+    async def locate(self, server: str, kind: str) -> bool | None:
+        reading = await self.lamps(server, kind=kind)
+        assert isinstance(reading, HardwareReading), reading
+        return reading.locate
 
     async def service(self, server: str, name: str) -> ServiceReading:
         (check,) = [check for check in self._config.servers[server].checks if check.name == name]
@@ -164,12 +182,12 @@ def exporter(config: Config) -> Exporter:
 
 
 async def test_at_first_all_is_well_but_one_certificate(exporter: Exporter, config: Config) -> None:
-    for server in config.servers:
-        reading = await exporter.lamps(server)
+    for source in config.sources():
+        reading = await exporter.lamps(source.server, kind=source.kind)
         assert isinstance(reading, HardwareReading), reading
         assert worst(lamp.verdict for lamp in reading.lamps if lamp.verdict is not None) is Verdict.NORMAL, reading
-        assert reading.power is (server != "spare01")
-        assert reading.locate is (server == "batch01")
+        assert reading.power is (source.server != "spare01")
+        assert reading.locate is (source.server == "batch01")
     failures = {}
     for check in config.checks():
         outcome = await exporter.service(check.server, check.name)
@@ -181,25 +199,47 @@ async def test_at_first_all_is_well_but_one_certificate(exporter: Exporter, conf
 async def test_every_scene_is_seen_by_the_exporters_own_collectors(
     time: VirtualTime, demo: Demo, exporter: Exporter
 ) -> None:
+    async def drive_2() -> Verdict | None:
+        lamp, verdict = await exporter.lamp("db01", "ipmi", "Drive 2")
+        assert lamp is Lamp.DRIVE
+        return verdict
+
     telling = asyncio.create_task(demo.story())
     for _ in range(2):
-        assert await exporter.drive_2() is Verdict.NORMAL
+        assert await drive_2() is Verdict.NORMAL
         await time.step()
-        assert await exporter.drive_2() is Verdict.WARNING
+        assert await drive_2() is Verdict.WARNING
+        await time.step()
+        assert await exporter.lamp("web02", "snmp", "PS2") == (Lamp.POWER_SUPPLY, Verdict.WARNING)
+        assert await exporter.lamp("web02", "ipmi", "PS2") == (Lamp.POWER_SUPPLY, Verdict.NORMAL)
+        assert await exporter.verdict("web02") is Verdict.WARNING
         await time.step()
         assert isinstance(await exporter.lamps("file01", seconds=0.3), TimedOut)
         await time.step()
         assert isinstance((await exporter.service("shop01", "https")).failure, Refused)
         await time.step()
-        assert await exporter.drive_2() is Verdict.CRITICAL
+        assert await exporter.lamp("app01", "redfish", "Bay 3") == (Lamp.DRIVE, Verdict.WARNING)
+        assert await exporter.verdict("app01") is Verdict.WARNING
+        await time.step()
+        assert await drive_2() is Verdict.CRITICAL
+        before = await exporter.verdict("app01")
+        await time.step()
+        assert await exporter.locate("app01", "redfish")
+        assert await exporter.verdict("app01") is before
         await time.step()
         assert (await exporter.service("shop01", "https")).failure is None
         await time.step()
+        assert await exporter.verdict("web02") is Verdict.NORMAL
+        await time.step()
+        assert await exporter.verdict("app01") is Verdict.NORMAL
+        assert not await exporter.locate("app01", "redfish")
+        await time.step()
         assert isinstance(await exporter.lamps("file01"), HardwareReading)
         await time.step()
-        assert await exporter.drive_2() is Verdict.NORMAL
+        assert await drive_2() is Verdict.NORMAL
         await time.step()
     assert time.now == 2 * ROUND
+    assert demo.fleet["app01"].redfish.open_sessions == 0
     telling.cancel()
 
 
@@ -216,7 +256,14 @@ async def test_it_is_told_in_plain_words_within_two_minutes_and_every_line_says_
     assert all(line.startswith("DEMO 0") for line in lines)
     assert "12 servers" in lines[0]
     story = "\n".join(lines)
-    for words in ("00:15 db01: drive 2", "its lamp turns amber", "service dies", "is back", "BMC stops answering"):
+    for words in (
+        "00:15 db01: drive 2",
+        "its lamp turns amber",
+        "service dies",
+        "is back",
+        "BMC stops answering",
+        "never a fault",
+    ):
         assert words in story
     assert lines[-1].endswith("the story begins anew at 05:00")
     assert '"' not in story, "logfmt would escape it"

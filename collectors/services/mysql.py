@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from collectors import mysqlwire as wire
 from collectors.dialogue import Dialogue
-from collectors.failures import Misconfigured, Unauthorized, UnexpectedReply, WrongContent
+from collectors.failures import Misconfigured, Unauthorized, UnexpectedReply
 from collectors.mysqlwire import Can
 from collectors.registry import Port, check
 from collectors.secret import Credential, Secret
@@ -123,12 +123,10 @@ async def _greet(session: _Session, opts: MysqlOptions, database: str) -> None:
     # all of it in the request for TLS, too: MariaDB goes by the first that it is told
     session.can = wire.OURS & greeting.capabilities | (Can.CONNECT_WITH_DB if database else Can(0))
     talk.step = "starttls"
-    if opts.starttls != "off" and Can.SSL in greeting.capabilities:
+    if opts.begin(offered=Can.SSL in greeting.capabilities):
         session.can |= Can.SSL
         session.reply(wire.ssl_request(session.can), "SSLRequest")
         await talk.start_tls(opts)
-    elif opts.starttls == "required":
-        raise WrongContent(talk.step, "the server does not offer TLS")
 
 
 async def _log_in(session: _Session, opts: MysqlOptions, credential: Credential) -> None:
@@ -165,7 +163,7 @@ async def _log_in(session: _Session, opts: MysqlOptions, credential: Credential)
 async def _show_password(session: _Session, opts: MysqlOptions, password: str, salt: bytes) -> None:
     """Send the password itself: the server has our account's hash not at hand (caching_sha2_password)."""
     talk = session.talk
-    if Can.SSL in session.can or not password:
+    if talk.encrypted or not password:
         session.reply(password.encode() + b"\0", "***")
     elif opts.starttls == "off":
         session.reply(wire.WANT_KEY, "request for the server's key")

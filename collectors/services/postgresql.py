@@ -11,7 +11,7 @@ import secrets
 
 from collectors import pgwire, scram
 from collectors.dialogue import Dialogue
-from collectors.failures import Misconfigured, Unauthorized, Unavailable, UnexpectedReply, WrongContent
+from collectors.failures import Misconfigured, Unauthorized, Unavailable, UnexpectedReply
 from collectors.registry import Port, check
 from collectors.secret import Credential, Secret
 from collectors.sql import ANY, Plain, SqlOptions, account, judge
@@ -41,7 +41,8 @@ async def postgresql(talk: Dialogue, opts: PostgresqlOptions) -> None:
     """Return when the server has answered the start-up, and with a credential let us in and answered the query."""
     credential = account(talk, opts)
     await talk.connect(opts.port)
-    encrypted = opts.starttls != "off" and await _encrypt(talk, opts)
+    if opts.starttls != "off":
+        await _encrypt(talk, opts)
     talk.step = "start-up"
     user = credential.username if credential else NOBODY
     start = pgwire.startup(user=user, database=opts.database, application_name=NOBODY, client_encoding="UTF8")
@@ -49,29 +50,26 @@ async def postgresql(talk: Dialogue, opts: PostgresqlOptions) -> None:
     if credential is None:
         await _answers(talk)
         return
-    await _log_in(talk, credential, clear=encrypted or opts.starttls == "off")
+    await _log_in(talk, credential, clear=talk.encrypted or opts.starttls == "off")
     try:
         await _query(talk, opts)
     finally:
         talk.write(pgwire.message("X"), shown_as="Terminate")
 
 
-async def _encrypt(talk: Dialogue, opts: PostgresqlOptions) -> bool:
-    """Begin TLS where the server has it, and tell whether it has."""
+async def _encrypt(talk: Dialogue, opts: PostgresqlOptions) -> None:
+    """Begin TLS where the server has it."""
     talk.step = "starttls"
     talk.write(pgwire.SSL_REQUEST, shown_as="SSLRequest")
     answer = await talk.exactly(1)
-    if answer == b"S":
-        await talk.start_tls(opts)
-        return True
-    if answer == b"N":
-        talk.transcript.note("<", "N: no TLS")
-        if opts.starttls == "required":
-            raise WrongContent(talk.step, "the server does not offer TLS")
-        return False
-    if answer == b"E" and await talk.begins(NO_FORK):
+    if answer in (b"S", b"N"):
+        talk.transcript.note("<", answer)
+        if opts.begin(offered=answer == b"S"):
+            await talk.start_tls(opts)
+    elif answer == b"E" and await talk.begins(NO_FORK):
         raise Unavailable(talk.step, talk.show(talk.waiting().partition(b"\0")[0]))
-    raise talk.unexpected("S or N", answer + talk.waiting())
+    else:
+        raise talk.unexpected("S or N", answer + talk.waiting())
 
 
 async def _answers(talk: Dialogue) -> None:

@@ -49,6 +49,7 @@ CREATE TABLE stock (item text PRIMARY KEY, pieces int);
 INSERT INTO stock VALUES ('lamp', 7), ('fan', NULL);
 CREATE TABLE closed (x int);
 GRANT SELECT, INSERT ON stock TO probe;
+GRANT SELECT ON stock TO probe_md5;
 """
 
 
@@ -67,8 +68,9 @@ class Postgres(OwnUser):
         subprocess.run((*self.run_as(), *initdb), check=True, capture_output=True, cwd=self.folder)
         (self.data / "pg_hba.conf").write_text(ACCESS, "utf-8")
         single = (program, "--single", "-D", str(self.data), "postgres")
-        sql = ACCOUNTS.replace(";\n", ";\n").encode()
-        subprocess.run((*self.run_as(), *single), input=sql, check=True, capture_output=True, cwd=self.folder)
+        subprocess.run(
+            (*self.run_as(), *single), input=ACCOUNTS.encode(), check=True, capture_output=True, cwd=self.folder
+        )
 
     def command(self) -> Sequence[str]:
         """Return the command line."""

@@ -138,7 +138,7 @@ async def test_what_was_read_before_is_unknown_under_its_own_name(read: Read) ->
 async def test_a_stalled_resource_is_unknown_and_a_second_one_ends_the_read(
     read: Read, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "REQUEST_TIMEOUT", 0.2)
+    monkeypatch.setattr(client, "REQUEST_TIMEOUT", 1.0)
     async with serving(SERVER, answers={f"{MEMORY}/1": never}) as service:
         assert verdicts(await read(service))["Memory/1"] is Verdict.UNKNOWN
         service.answers[f"{MEMORY}/2"] = never
@@ -499,11 +499,8 @@ async def test_a_head_without_end_ends_the_read(line: bytes) -> None:
 
 
 @pytest.mark.parametrize("seed", range(60))
-async def test_whatever_single_requests_are_answered_no_session_is_left(
-    read: Read, seed: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Any path but the session's own answers with anything, or not at all, now and then."""
-    monkeypatch.setattr(client, "REQUEST_TIMEOUT", 0.05)
+async def test_whatever_single_requests_are_answered_no_session_is_left(read: Read, seed: int) -> None:
+    """Any path but the session's own answers with anything, or hangs up, now and then."""
     choose = random.Random(seed)
     async with serving(LARGE) as service:
         answers = [
@@ -512,7 +509,6 @@ async def test_whatever_single_requests_are_answered_no_session_is_left(
             *(says(302, Location=link) for link in ("/", "//x/redfish/", f"{ROOT}/", f"{MEMORY}/1", "\x7f")),
             says(200, b"{}", Content_Encoding="gzip"),
             hanging_up(service, times=1),
-            never,
         ]
         for path in service.tree:
             if choose.random() < 0.1:

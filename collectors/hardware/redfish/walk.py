@@ -22,7 +22,9 @@ from collectors.hardware.redfish.documents import (
     number,
     parsed,
     printable,
+    text,
 )
+from collectors.hardware.redfish.oem.storage import StorageTree
 from collectors.hardware.redfish.parts import Part
 from collectors.hardware.redfish.session import BUSY, Visit
 from collectors.reading import Hardware, Lamp, Verdict
@@ -186,9 +188,26 @@ class Walk:
                 drive = await self._member(reference, f"{storage.path}#/Drives", Lamp.DRIVE, free=True)
                 if drive is not None:
                     self._take((resources.drive(drive, storage.path),), drive)
+        for tree in oem.storages(system):
+            drives += await self._vendor_storage(system, tree)
         if not drives:  # where both are, they list the same drives
             for simple in await self._members(system, "SimpleStorage", Lamp.STORAGE):
                 self._take(resources.simple_storage(simple), simple)
+
+    async def _vendor_storage(self, system: Resource, tree: StorageTree) -> int:
+        """Take the drives of a vendor's own tree but those that the standard Storage has too. Return how many."""
+        root = await self._member(tree.root, f"{system.path}#/Oem", Lamp.STORAGE)
+        if root is None:
+            return 0
+        standard = {_make(resource) for resource in self._seen.values() if resource} - {("", "")}
+        count = 0
+        for controller in await self._members(_links(root), tree.controllers, Lamp.STORAGE):
+            self._take(resources.container(controller, Lamp.STORAGE, controller.path, (Lamp.DRIVE,)), controller)
+            for drive in await self._members(_links(controller), tree.drives, Lamp.DRIVE, free=True):
+                if _make(drive) not in standard:
+                    count += 1
+                    self._take((tree.describe(drive, controller.path),), drive)
+        return count
 
     # What belongs to a chassis
 
@@ -438,6 +457,17 @@ class Walk:
                 return answer
             target = local(answer.fields.get("location", ""), self._client.origin)
         raise Unreadable("it redirects without end")
+
+
+def _links(resource: Resource) -> Resource:
+    """Return what a resource has under Links, as if it were its own."""
+    return Resource(resource.path, mapping(resource.data.get("Links")))
+
+
+def _make(resource: Resource) -> tuple[str, str]:
+    """Return what tells one drive from another: its model and serial number. Empty where it has no number."""
+    serial = text(resource.data.get("SerialNumber"))
+    return (text(resource.data.get("Model")), serial) if serial else ("", "")
 
 
 def unread(found: Findings, remembered: Mapping[str, tuple[Lamp, str]]) -> Iterator[Part]:

@@ -3,12 +3,15 @@
 ``AggregateHealthStatus`` sums up each kind of part, by a Status or by the word alone. Its redundancies are
 ``Redundant``, ``NonRedundant`` (so configured: no fault), ``FailedRedundant`` or ``Unknown``. ``IndicatorLED`` is the
 locate lamp where the standard properties are missing (iLO 6). ``SmartStorageBattery`` lists the batteries of a chassis.
+``Links.SmartStorage`` of the system leads to the drives of Smart Array controllers, which the standard Storage lacks.
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
-from collectors.hardware.redfish import status
+from collectors.hardware.redfish import resources, status
 from collectors.hardware.redfish.documents import Json, Resource, evidence, mapping, mappings, text, word
+from collectors.hardware.redfish.oem.storage import StorageTree
 from collectors.hardware.redfish.oem.summary import summary
 from collectors.hardware.redfish.parts import Part
 from collectors.reading import Lamp, Verdict
@@ -55,3 +58,16 @@ def parts(resource: Resource, data: Json) -> Iterator[Part]:
     if status.locate(resource.data) is None and (lit := status.LIT.get(word(data.get("IndicatorLED")))) is not None:
         told = evidence(path, data, "IndicatorLED")
         yield Part(f"{path}/IndicatorLED", "IndicatorLED", None, None, told, resource.path, locate=lit)
+
+
+def storage(data: Json) -> StorageTree | None:
+    """Return where the Smart Array controllers of a system are, None where it has none."""
+    root = mapping(mapping(data.get("Links")).get("SmartStorage"))
+    return StorageTree(root, "ArrayControllers", "PhysicalDrives", drive) if root else None
+
+
+def drive(resource: Resource, place: str) -> Part:
+    """Return a drive: they all have the same name, and a location of port, box and bay."""
+    found = resources.drive(resource, place)
+    location = text(resource.data.get("Location"))
+    return replace(found, name=f"Drive {location}") if location else found

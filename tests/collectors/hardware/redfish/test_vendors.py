@@ -115,6 +115,55 @@ async def test_hpe_thermal_before_redfish_1_0(read: Read) -> None:
     assert (value.quantity, value.sensor, round(value.value, 6)) == (Quantity.FAN_SPEED_RATIO, "Fan 1", 0.3)
 
 
+def smart_array(*drives: Mapping[str, Any], standard: Mapping[str, Any] | None = None) -> Tree:
+    """A server with a Smart Array controller, and perhaps a drive in the standard Storage."""
+    smart, raid = f"{SYSTEM}/SmartStorage", f"{SYSTEM}/SmartStorage/ArrayControllers/0"
+    paths = [f"{raid}/DiskDrives/{number}" for number in range(len(drives))]
+    nvme = f"{SYSTEM}/Storage/1/Drives/1"
+    return server(
+        {"Oem": {"Hpe": {"Links": {"SmartStorage": {"@odata.id": f"{smart}/"}}}}}
+        | ({"Storage": [f"{SYSTEM}/Storage/1"]} if standard else {}),
+        None,
+        {"@odata.id": smart, "Links": {"ArrayControllers": {"@odata.id": f"{smart}/ArrayControllers"}}},
+        {"@odata.id": f"{smart}/ArrayControllers", "Members": [{"@odata.id": raid}]},
+        {
+            "@odata.id": raid,
+            "Name": "HpeSmartStorageArrayController",
+            "Status": FINE,
+            "Links": {"PhysicalDrives": {"@odata.id": f"{raid}/DiskDrives"}},
+        },
+        {"@odata.id": f"{raid}/DiskDrives", "Members": [{"@odata.id": path} for path in paths]},
+        *(
+            {"@odata.id": path, "Name": "HpeSmartStorageDiskDrive", **drive}
+            for path, drive in zip(paths, drives, strict=True)
+        ),
+        {"@odata.id": f"{SYSTEM}/Storage/1", "Name": "NVMe", "Status": FINE, "Drives": [{"@odata.id": nvme}]},
+        {"@odata.id": nvme, "Name": "NVMe 1", **(standard or {})},
+    )
+
+
+async def test_hpe_drives_of_smart_array_controllers_are_told_by_their_bay(read: Read) -> None:
+    tree = smart_array(
+        {"Location": "1I:1:1", "Status": FINE, "Model": "M", "SerialNumber": "1"},
+        {"Location": "1I:1:2", "Status": CRITICAL, "Model": "M", "SerialNumber": "2"},
+    )
+    reading = await seen(read, tree)
+    assert fitted(reading, Lamp.DRIVE) == {"Drive 1I:1:1": Verdict.NORMAL, "Drive 1I:1:2": Verdict.CRITICAL}
+    assert fitted(reading, Lamp.STORAGE) == {"HpeSmartStorageArrayController": Verdict.NORMAL}
+
+
+async def test_hpe_drives_are_counted_once_where_both_trees_have_them(read: Read) -> None:
+    same = {"Status": FINE, "Model": "M", "SerialNumber": "1"}
+    other = {"Location": "1I:1:2", "Status": FINE, "Model": "M", "SerialNumber": "2"}
+    reading = await seen(read, smart_array({"Location": "1I:1:1", **same}, other, standard=same))
+    assert fitted(reading, Lamp.DRIVE) == {"NVMe 1": Verdict.NORMAL, "Drive 1I:1:2": Verdict.NORMAL}
+
+
+async def test_hpe_drives_that_do_not_say_their_number_are_all_counted(read: Read) -> None:
+    reading = await seen(read, smart_array({"Status": FINE}, {"Status": FINE}, standard={"Status": FINE}))
+    assert len(fitted(reading, Lamp.DRIVE)) == 3
+
+
 # Dell
 
 

@@ -160,7 +160,8 @@ async def test_hpe_drives_are_counted_once_where_both_trees_have_them(read: Read
 
 
 async def test_hpe_drives_that_do_not_say_their_number_are_all_counted(read: Read) -> None:
-    reading = await seen(read, smart_array({"Status": FINE}, {"Status": FINE}, standard={"Status": FINE}))
+    same = {"Status": FINE, "Model": "M"}
+    reading = await seen(read, smart_array(same, same, standard=same))
     assert len(fitted(reading, Lamp.DRIVE)) == 3
 
 

@@ -4,7 +4,6 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path as File
 from stat import S_IROTH, S_ISREG
 from typing import Any
@@ -32,7 +31,7 @@ from exporter.config.schema import (
     ServerSection,
     TrapsSection,
 )
-from exporter.config.values import NAME, is_ip
+from exporter.config.values import NAME, ip_version
 from exporter.contract.businessdays import BusinessCalendar, NoBusinessDay
 from exporter.inventory import (
     Alertmanager,
@@ -344,18 +343,19 @@ class _Loading:
         assert service.options is not None
         address = service.address or section.address
         hostname = service.hostname or section.hostname
-        if service.needs_name and not hostname and is_ip(address):
+        version = ip_version(address)
+        if service.needs_name and not hostname and version:
             message = (
                 "verifies a certificate, and no name is known that it should carry: add hostname to the server, "
                 "server_name to the check, or certificate: ignore"
             )
             part.error(here, message)
-        if family != "any" and is_ip(address) and family != f"ipv{ip_address(address).version}":
+        if family != "any" and version and family != f"ipv{version}":
             message = f"asks for {family}, and the address is an address of the other family: change one of them"
             part.error((*here, "address_family"), message)
         source = service.source_address
-        meant = family if not is_ip(address) else f"ipv{ip_address(address).version}"
-        if source and meant not in {"any", f"ipv{ip_address(source).version}"}:
+        meant = f"ipv{version}" if version else family
+        if source and meant not in {"any", f"ipv{ip_version(source)}"}:
             part.error((*here, "source_address"), f"is not an {meant} address, and the check goes to one: change one")
         for key, file in service.files:
             self._check_file(part, (*here, *key), file)

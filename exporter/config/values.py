@@ -6,6 +6,7 @@ The sentences do not repeat what was written: it might be a secret in the wrong 
 import re
 from collections.abc import Callable
 from datetime import date, datetime
+from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
@@ -24,13 +25,18 @@ CLOCK = re.compile(r"([01]?[0-9]|2[0-4]):([0-5][0-9])")
 URL_PASSWORD = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/+[^/?#\s]*@")
 
 
+@lru_cache(maxsize=64)
+def ip_version(text: str) -> int | None:
+    """Return the version of an IP address, None for anything else. Remembered: all checks of a server ask the same."""
+    try:
+        return ip_address(text).version
+    except ValueError:
+        return None
+
+
 def is_ip(text: str) -> bool:
     """Tell whether a text is an IP address."""
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
+    return ip_version(text) is not None
 
 
 def _name(text: str) -> str:

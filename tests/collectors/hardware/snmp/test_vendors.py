@@ -1,12 +1,15 @@
 """Each vendor's enums by its MIB, its quirks, and how its agents are recognised. No value beyond an enum is normal."""
 
 import math
+import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collectors.hardware.snmp import detect
+from collectors.hardware.snmp import detect, mib
 from collectors.hardware.snmp.mib import Row, Table, Value, Vendor, meaning_of
 from collectors.hardware.snmp.vendors import (
     GENERIC,
@@ -87,6 +90,16 @@ def test_names_of_vendors_and_their_single_objects_are_unique() -> None:
         assert len(set(components)) == len(components), vendor.name
         entries = [table.entry for table in vendor.tables]
         assert len(set(entries)) == len(entries), vendor.name
+
+
+def test_the_vendor_in_the_guide_for_contributors_is_one() -> None:
+    guide = (Path(__file__).parents[4] / "CONTRIBUTING.md").read_text("utf-8")
+    found = re.search(r"## Add a vendor by SNMP.*?```python\n(.*?)```", guide, re.DOTALL)
+    assert found
+    names: dict[str, Any] = {**vars(mib), "Lamp": Lamp}
+    exec(found[1], names)
+    tree: dict[str, Value] = {"1.3.6.1.4.1.99999.2.1.0": 2, "1.3.6.1.4.1.99999.2.2.1.3.1": 1}
+    assert verdicts(names["VENDOR"], tree) == {"Overall": W, "Fan 1": N}
 
 
 # --- Dell ---

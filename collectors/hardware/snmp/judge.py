@@ -136,9 +136,10 @@ def scalar_parts(scalars: Iterable[Scalar], answers: Answers) -> Iterator[Part]:
         part = value if scalar.pick is None else scalar.pick(value)
         if part is None:
             continue
-        yield Part(
-            "", scalar.oid, scalar.lamp, scalar.component, meaning_of(part, scalar.meaning), shown(scalar.oid, value)
-        )
+        # Several may share one object.
+        index = scalar.oid if scalar.pick is None else f"{scalar.oid} {scalar.component}"
+        verdict = meaning_of(part, scalar.meaning)
+        yield Part("", index, scalar.lamp, scalar.component, verdict, shown(scalar.oid, value))
 
 
 def table_parts(tables: Iterable[Table], answers: Answers, before: Mapping[str, Part]) -> Iterator[Part]:

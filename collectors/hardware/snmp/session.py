@@ -19,6 +19,7 @@ from gufo.snmp.utils import format_sock_addr
 from collectors.failures import CheckFailure, Refused, TimedOut, Unauthorized, UnexpectedReply, translate
 from collectors.hardware.snmp.keys import Account, Keys
 from collectors.hardware.snmp.mib import Value
+from collectors.hardware.snmp.signature import Signature, Watch
 from collectors.secret import Secret
 
 Version = Literal["1", "2c", "3"]
@@ -105,6 +106,7 @@ class Session:
         self._deadline = deadline
         self._loop = asyncio.get_running_loop()
         self._socket: Socket | None = None
+        self._watch: Watch | None = None
         self._batch = BATCH
         self._canary: tuple[str, ...] = (SYSTEM,)
         self._bulk_is_mute: bool | None = None
@@ -118,6 +120,7 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close the socket: gufo-snmp does so when nobody has it any more."""
+        self._unwatch()
         self._socket = None
 
     def use_community(self, version: Literal["1", "2c"], community: Secret) -> None:
@@ -143,9 +146,17 @@ class Session:
         """Speak v3 as ``user``, and learn the engine's boots and time. Raises Silent."""
         self.step = "log-in"
         self._open_v3(keys.engine, user)
+        if keys.account.auth:
+            self._watch = Watch(self._any.get_fd(), Signature(keys.account.auth, keys.auth))
         await self._refresh()
 
+    def _unwatch(self) -> None:
+        if self._watch is not None:
+            self._watch.close()
+            self._watch = None
+
     def _open_v3(self, engine: bytes, user: User) -> None:
+        self._unwatch()
         key = (user.get_auth_alg(), user.get_auth_key(), user.get_priv_alg(), user.get_priv_key())
         self._socket = self._opened(lambda: SnmpV3ClientSocket(self._place, engine, user.name, *key, 0, 0, 0, 0))
 
@@ -282,6 +293,9 @@ class Session:
                 if not await self._readable(until):
                     break
                 try:
+                    if self._watch is not None and not self._watch.next_is_signed():
+                        garbage = "an answer that is not signed with our key"
+                        continue
                     return hear(self._any)
                 except BlockingIOError:
                     continue

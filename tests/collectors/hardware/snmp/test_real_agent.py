@@ -3,15 +3,20 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from collectors.failures import Misconfigured, Refused, TimedOut, Unauthorized
 from collectors.hardware.snmp import Snmp, SnmpOptions
 from collectors.hardware.snmp.keys import Account
+from collectors.hardware.snmp.signature import Signature
 from collectors.reading import Lamp, LampReading, Quantity, SensorReading, Verdict
 from collectors.registry import LampTarget
 from collectors.secret import Credential, Secret
+from tests.peers.snmp_agent import OBJECT, encoded, integer, numbers, packed
 from tests.peers.snmpd import DELL, Served, Snmpd, User
 
 TREE: Served = {
@@ -151,6 +156,75 @@ async def test_a_closed_port_is_refused_and_an_agent_that_comes_back_is_read_aga
             await read(snmp, credential(user))
         agent.start()
         assert (await read(snmp, credential(user))).lamps == LAMPS
+
+
+class Forger(asyncio.DatagramProtocol):
+    """Stands between us and the agent, and rewrites what it can read of the agent's answers."""
+
+    def __init__(self, port: int, was: bytes, forged: bytes) -> None:
+        self._port = port
+        self._was = was
+        self._forged = forged
+        self._agents: dict[tuple[str, int], asyncio.DatagramTransport] = {}
+        self.forgeries = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.client = cast("asyncio.DatagramTransport", transport)
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        self._task = asyncio.ensure_future(self._pass_on(data, addr))
+
+    async def _pass_on(self, data: bytes, addr: tuple[str, int]) -> None:
+        if addr not in self._agents:
+            self._agents[addr], _ = await asyncio.get_running_loop().create_datagram_endpoint(
+                lambda: Answered(self, addr), remote_addr=("127.0.0.1", self._port)
+            )
+        self._agents[addr].sendto(data)
+
+    def answered(self, data: bytes, addr: tuple[str, int]) -> None:
+        self.forgeries += self._was in data
+        self.client.sendto(data.replace(self._was, self._forged), addr)
+
+    def close(self) -> None:
+        self.client.close()
+        for agent in self._agents.values():
+            agent.close()
+
+
+class Answered(asyncio.DatagramProtocol):
+    def __init__(self, forger: Forger, client: tuple[str, int]) -> None:
+        self._forger = forger
+        self._client = client
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        self._forger.answered(data, self._client)
+
+
+@pytest.mark.parametrize("auth", AUTH)
+async def test_an_answer_that_was_changed_on_the_way_is_not_believed(
+    snmpd: Snmpd, auth: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("collectors.hardware.snmp.session.WAITS", (0.1,))
+    monkeypatch.setattr("collectors.hardware.snmp.walk.HURRIED", (0.1,))
+    state = numbers(f"{DELL}.4.700.20.1.5.1.2")
+    was, forged = (encoded(OBJECT, packed(state)) + integer(value) for value in (7, 3))
+    transport, forger = await asyncio.get_running_loop().create_datagram_endpoint(
+        lambda: Forger(snmpd.port, was, forged), local_addr=("127.0.0.1", 0)
+    )
+    port = transport.get_extra_info("sockname")[1]
+    snmp = Snmp(SnmpOptions(address="127.0.0.1", port=port, version="3"))
+    try:
+        reading = await read(snmp, credential(User(f"auth-{auth}", auth)))
+    finally:
+        forger.close()
+    assert forger.forgeries
+    assert not any(lamp.component == "Exhaust" and lamp.verdict is Verdict.NORMAL for lamp in reading.lamps)
+    assert not reading.complete
+
+
+@given(datagram=st.binary(max_size=200))
+def test_no_bytes_are_signed_by_chance_or_crash_the_look_at_their_signature(datagram: bytes) -> None:
+    assert not Signature("SHA-256", b"k" * 32).is_on(datagram)
 
 
 @pytest.mark.parametrize(

@@ -15,14 +15,12 @@ from typing import Literal
 from collectors.dialogue import Dialogue
 from collectors.failures import (
     CheckFailure,
-    Misconfigured,
     TimedOut,
-    Unauthorized,
     Unavailable,
     UnexpectedReply,
     WrongContent,
 )
-from collectors.login import presentable
+from collectors.login import asks_for_tls, presentable, rejected
 from collectors.registry import Port, check
 from collectors.tls import StartTlsOptions, TlsOptions, needs_name
 
@@ -45,9 +43,6 @@ SYNTAX = 50
 """How replies about syntax begin (§4.2.1): they say nothing about our password."""
 TOO_MANY = re.compile(r"\b(?:maximum|too many)\b", re.IGNORECASE)
 """What ProFTPD says with 530 when it has enough clients (mod_auth, MaxClients and its like)."""
-WANTS_TLS = re.compile(r"\b(?:TLS|SSL|encrypt)", re.IGNORECASE)
-"""What refuses a log-in in the clear: ``550 SSL/TLS required`` (ProFTPD), ``530 Non-anonymous sessions must
-use encryption.`` (vsftpd), ``421-Sorry, cleartext sessions ... Please reconnect using TLS`` (Pure-FTPd)."""
 
 _REPLY = re.compile(r"([1-5][0-9]{2})(?:([ -]).*)?", re.DOTALL)
 _EXTENDED = re.compile(r"\(([!-~])\1\1([0-9]{1,5})\1\)")
@@ -225,10 +220,9 @@ def _judge(talk: Dialogue, code: int, lines: list[str], *codes: int) -> None:
         return
     shown = talk.show(" ".join(lines))
     about_us = code // 100 == 5 and code // 10 != SYNTAX
-    if talk.step == "log-in" and code >= NEGATIVE and not talk.encrypted and WANTS_TLS.search(shown):
-        raise Misconfigured(talk.step, f"{shown} (remove starttls: off)")
-    if talk.step == "log-in" and (about_us or code == REJECTED) and not TOO_MANY.search(shown):
-        raise Unauthorized(talk.step, shown)
+    about_password = (about_us or code == REJECTED) and not TOO_MANY.search(shown)
+    if talk.step == "log-in" and code >= NEGATIVE and (about_password or asks_for_tls(talk, shown)):
+        raise rejected(talk, shown)
     if code // 100 == 4 or code == READY_LATER or (about_us and talk.step in {"greeting", "log-in"}):
         raise Unavailable(talk.step, shown)
     raise WrongContent(talk.step, f"expected {' or '.join(map(str, codes))}, got: {shown}")

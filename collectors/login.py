@@ -1,13 +1,19 @@
 """What the log-ins of line protocols share: no password in the clear unasked, one line each, and SASL PLAIN."""
 
 import base64
+import re
 
 from collectors.dialogue import Dialogue
-from collectors.failures import CheckFailure, Misconfigured, WrongContent
+from collectors.failures import CheckFailure, Misconfigured, Unauthorized, WrongContent
 from collectors.secret import Credential, Secret
 from collectors.tls import StartTlsOptions, TlsOptions
 
 STEP = "log-in"
+
+_WANTS_TLS = re.compile(r"\b(?:(?:START)?TLS|SSL|encrypt|PRIVACYREQUIRED)", re.IGNORECASE)
+"""SMTP has 538 (RFC 4954 §6) and IMAP ``[PRIVACYREQUIRED]`` (RFC 5530 §3) for it; others have words: ``TLS required to
+log in`` (Courier), ``SSL/TLS required`` (ProFTPD), ``Non-anonymous sessions must use encryption`` (vsftpd), ``cleartext
+sessions ... Please reconnect using TLS`` (Pure-FTPd)."""
 
 
 def presentable(talk: Dialogue, opts: TlsOptions) -> Credential | None:
@@ -25,6 +31,18 @@ def presentable(talk: Dialogue, opts: TlsOptions) -> Credential | None:
     if any(c in text for c in "\r\n\0" for text in (credential.username, credential.password.reveal())):
         raise Misconfigured(STEP, "the user name or password has a line end or a NUL in it")
     return credential
+
+
+def asks_for_tls(talk: Dialogue, said: str) -> bool:
+    """Tell whether a log-in in the clear is refused because it is one."""
+    return not talk.encrypted and _WANTS_TLS.search(said) is not None
+
+
+def rejected(talk: Dialogue, said: str) -> CheckFailure:
+    """Return the failure for a log-in that was refused with these words, and not just for now."""
+    if asks_for_tls(talk, said):
+        return Misconfigured(STEP, f"{said} (remove starttls: off)")
+    return Unauthorized(STEP, said)
 
 
 def no_way_in(talk: Dialogue, detail: str) -> CheckFailure:

@@ -13,8 +13,14 @@ from collections.abc import Iterator
 from typing import Literal
 
 from collectors.dialogue import Dialogue
-from collectors.failures import CheckFailure, TimedOut, Unauthorized, Unavailable, UnexpectedReply, WrongContent
-from collectors.login import presentable
+from collectors.failures import (
+    CheckFailure,
+    TimedOut,
+    Unavailable,
+    UnexpectedReply,
+    WrongContent,
+)
+from collectors.login import asks_for_tls, presentable, rejected
 from collectors.registry import Port, check
 from collectors.tls import StartTlsOptions, TlsOptions, needs_name
 
@@ -26,8 +32,8 @@ LISTING = 64 * 1024
 """Bytes of a listing that are read; a longer one is cut off there."""
 IMPLICIT_PORT = 990
 READY_LATER = 120
-FEATURES = 211
 PASSWORD_WANTED = 331
+NEGATIVE = 400
 COMPLETED = (226, 250)
 CUT_OFF = (*COMPLETED, 426, 451)
 """What a server says whose listing we did not read to its end."""
@@ -68,8 +74,8 @@ async def ftp(talk: Dialogue, opts: FtpOptions) -> None:
     """Return when the server has greeted, encrypted where it offers to, let us in, listed files, and said goodbye."""
     await talk.connect(opts.port)
     await _expect(talk, "greeting", 220)
-    if opts.begin(offered=opts.starttls == "required" or (opts.starttls == "auto" and await _offers_tls(talk))):
-        await _auth_tls(talk, opts)
+    if opts.starttls != "off":
+        await _auth_tls(talk, opts, required=opts.starttls == "required")
     await _visit(talk, opts)
 
 
@@ -79,22 +85,18 @@ async def ftps(talk: Dialogue, opts: FtpsOptions) -> None:
     await talk.connect(opts.port or (IMPLICIT_PORT if opts.implicit else 21), tls=opts if opts.implicit else None)
     await _expect(talk, "greeting", 220)
     if not opts.implicit:
-        await _auth_tls(talk, opts)
+        await _auth_tls(talk, opts, required=True)
     await _visit(talk, opts)
 
 
-async def _offers_tls(talk: Dialogue) -> bool:
-    """Tell whether ``AUTH TLS`` is among the features (RFC 2389 §3.2), as RFC 4217 §6 demands."""
-    talk.step = "features"
-    talk.send("FEAT")
-    code, lines = await _reply(talk)
-    words = [line.upper().split() for line in lines]
-    return code == FEATURES and any("AUTH" in line[:1] and "TLS" in line[1].split(";") for line in words if line[1:])
-
-
-async def _auth_tls(talk: Dialogue, opts: TlsOptions) -> None:
+async def _auth_tls(talk: Dialogue, opts: TlsOptions, *, required: bool) -> None:
+    talk.step = "starttls"
     talk.send("AUTH TLS")
-    await _expect(talk, "starttls", 234)
+    code, lines = await _reply(talk)
+    # only asking tells: Pure-FTPd lists AUTH TLS among its features (FEAT) also where it has no certificate
+    if code // 100 == 5 and not required:
+        return
+    _judge(talk, code, lines, 234)
     await talk.start_tls(opts)
 
 
@@ -218,8 +220,9 @@ def _judge(talk: Dialogue, code: int, lines: list[str], *codes: int) -> None:
         return
     shown = talk.show(" ".join(lines))
     about_us = code // 100 == 5 and code // 10 != SYNTAX
-    if talk.step == "log-in" and (about_us or code == REJECTED) and not TOO_MANY.search(shown):
-        raise Unauthorized(talk.step, shown)
+    about_password = (about_us or code == REJECTED) and not TOO_MANY.search(shown)
+    if talk.step == "log-in" and code >= NEGATIVE and (about_password or asks_for_tls(talk, shown)):
+        raise rejected(talk, shown)
     if code // 100 == 4 or code == READY_LATER or (about_us and talk.step in {"greeting", "log-in"}):
         raise Unavailable(talk.step, shown)
     raise WrongContent(talk.step, f"expected {' or '.join(map(str, codes))}, got: {shown}")

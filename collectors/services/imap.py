@@ -8,8 +8,8 @@ obliges the server to answer with ``* BYE``. The mailbox is opened with a creden
 import re
 
 from collectors.dialogue import Dialogue
-from collectors.failures import Unauthorized, Unavailable, UnexpectedReply, WrongContent
-from collectors.login import no_way_in, plain, presentable
+from collectors.failures import Unavailable, UnexpectedReply, WrongContent
+from collectors.login import no_way_in, plain, presentable, rejected
 from collectors.registry import Port, check
 from collectors.secret import Credential, Secret
 from collectors.tls import StartTlsOptions, TlsOptions, needs_name
@@ -112,7 +112,7 @@ async def _completed(talk: Dialogue, step: str, tag: str, *, goes_on: bool = Fal
                 if NOT_NOW.search(line):
                     raise Unavailable(step, talk.show(line))
                 if step == "log-in":
-                    raise Unauthorized(step, talk.show(line))
+                    raise rejected(talk, talk.show(line))
                 raise WrongContent(step, talk.show(line))
             case [given, "BAD", *_] if given == tag.upper():
                 raise WrongContent(step, talk.show(line))

@@ -7,8 +7,8 @@ is RFC 2449 §5, ``STLS`` RFC 2595 §4, ``AUTH PLAIN`` RFC 5034. No message is r
 import re
 
 from collectors.dialogue import Dialogue
-from collectors.failures import Unauthorized, Unavailable, UnexpectedReply, WrongContent
-from collectors.login import no_way_in, plain, presentable
+from collectors.failures import Unavailable, UnexpectedReply, WrongContent
+from collectors.login import no_way_in, plain, presentable, rejected
 from collectors.registry import Port, check
 from collectors.secret import Secret
 from collectors.tls import StartTlsOptions, TlsOptions, needs_name
@@ -17,8 +17,8 @@ LINE = 2048
 """Bytes: RFC 2449 §4 has 512; more has been seen."""
 LINES = 100
 """Capabilities, at most."""
-NOT_NOW = re.compile(r"-ERR \[(?:IN-USE|LOGIN-DELAY|SYS/)", re.IGNORECASE)
-"""Response codes of a refusal that is not about our password (RFC 2449 §8.1, RFC 3206 §4)."""
+NOT_NOW = re.compile(r"-ERR (?:\[(?:IN-USE|LOGIN-DELAY|SYS/)|temporary\b)", re.IGNORECASE)
+"""A refusal that is not about our password, by its response code (RFC 2449 §8.1, RFC 3206 §4) or in Courier's words."""
 
 _REPLY = re.compile(r"(\+OK|-ERR|\+)(?: .*)?", re.DOTALL | re.IGNORECASE)
 _STATUS = re.compile(r"\+OK [0-9]+ [0-9]+(?: .*)?", re.DOTALL | re.IGNORECASE)
@@ -116,7 +116,7 @@ async def _ask(talk: Dialogue, step: str, *command: str | Secret, wanted: str = 
         raise talk.unexpected(wanted, line)
     if NOT_NOW.match(line):
         raise Unavailable(step, talk.show(line))
-    raise (Unauthorized if step == "log-in" else WrongContent)(step, talk.show(line))
+    raise rejected(talk, talk.show(line)) if step == "log-in" else WrongContent(step, talk.show(line))
 
 
 async def _reply(talk: Dialogue) -> tuple[str, str]:

@@ -12,8 +12,8 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from collectors.dialogue import Dialogue
-from collectors.failures import Unauthorized, Unavailable, UnexpectedReply, WrongContent
-from collectors.login import encoded, no_way_in, plain, presentable
+from collectors.failures import Unavailable, UnexpectedReply, WrongContent
+from collectors.login import encoded, no_way_in, plain, presentable, rejected
 from collectors.registry import Options, Port, check
 from collectors.secret import Credential, Secret
 from collectors.tls import StartTls, StartTlsOptions, TlsOptions, needs_name
@@ -182,7 +182,7 @@ def _judge(talk: Dialogue, said: int, texts: list[str], *codes: int) -> None:
     if said // 100 == 4 or (talk.step == "greeting" and said in NO_SERVICE):
         raise Unavailable(talk.step, shown)
     if talk.step == "log-in" and said // 100 == 5 and said // 10 != SYNTAX:
-        raise Unauthorized(talk.step, shown)
+        raise rejected(talk, shown)
     raise WrongContent(talk.step, f"expected {' or '.join(map(str, codes))}, got: {shown}")
 
 

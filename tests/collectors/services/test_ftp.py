@@ -36,9 +36,7 @@ from tests.peers.vsftpd import PASSWORD, USER, Vsftpd
 
 NAME = "files.example"
 ME = Credential(USER, Secret(PASSWORD))
-FEATURES = b"211-Features:\r\n UTF8\r\n AUTH SSL;TLS\r\n211 End\r\n"
 ANSWERS = {
-    "FEAT": b"211-Features:\r\n UTF8\r\n211 End\r\n",
     "AUTH": b"234 go on\r\n",
     "USER": b"331 password?\r\n",
     "PASS": b"230 welcome\r\n",
@@ -111,8 +109,8 @@ def secure(authority: Authority) -> dict[str, Any]:
 
 async def test_a_server_passes_without_a_log_in(serve: Serve, run: Attempt) -> None:
     heard: list[str] = []
-    assert (await run("ftp", await serve(files(heard=heard)))).failure is None
-    assert heard == ["FEAT", "QUIT"]
+    assert (await run("ftp", await serve(files(AUTH=b"500 what?\r\n", heard=heard)))).failure is None
+    assert heard == ["AUTH TLS", "QUIT"]
     heard.clear()
     assert (await run("ftp", await serve(files(heard=heard)), starttls="off")).failure is None
     assert heard == ["QUIT"]
@@ -123,12 +121,12 @@ async def test_with_a_credential_we_log_in_encrypted_list_files_and_show_neither
 ) -> None:
     heard: list[str] = []
     tls = server_context(authority.issue(NAME))
-    port = await serve(files(FEAT=FEATURES, tls=tls, data_tls=tls, heard=heard))
+    port = await serve(files(tls=tls, data_tls=tls, heard=heard))
     reading = await run("ftp", port, credential=ME)
     assert reading.failure is None
     assert reading.certificate_expiry is not None
     assert heard == [
-        *("FEAT", "AUTH TLS", f"USER {USER}", f"PASS {PASSWORD}"),
+        *("AUTH TLS", f"USER {USER}", f"PASS {PASSWORD}"),
         *("PBSZ 0", "PROT P", "EPSV", "LIST", "QUIT"),
     ]
     shown = "\n".join(reading.transcript)
@@ -139,10 +137,17 @@ async def test_with_a_credential_we_log_in_encrypted_list_files_and_show_neither
 
 async def test_a_password_is_not_sent_in_the_clear_unless_that_is_said(serve: Serve, run: Attempt) -> None:
     heard: list[str] = []
-    reading = await run("ftp", await serve(files(heard=heard)), credential=ME)
+    reading = await run("ftp", await serve(files(AUTH=b"500 what?\r\n", heard=heard)), credential=ME)
     assert isinstance(reading.failure, Misconfigured)
-    assert heard == ["FEAT"]
+    assert heard == ["AUTH TLS"]
     assert (await run("ftp", await serve(files(heard=heard)), credential=ME, starttls="off")).failure is None
+
+
+async def test_tls_that_is_refused_for_now_is_no_reason_to_go_on_without(serve: Serve, run: Attempt) -> None:
+    reading = await run("ftp", await serve(files(AUTH=b"431 no security now\r\n")))
+    assert isinstance(reading.failure, Unavailable)
+    reading = await run("ftp", await serve(files(AUTH=b"502 no\r\n")), starttls="required")
+    assert isinstance(reading.failure, WrongContent)
 
 
 async def test_ftps_begins_tls_by_command_or_with_the_first_byte(
@@ -192,6 +197,9 @@ def test_port_990_means_tls_from_the_first_byte_unless_the_mode_is_said() -> Non
         ({"greeting": b"220 " + b"x" * 10_000}, UnexpectedReply, "greeting"),
         ({"USER": b"230 come in\r\n"}, None, ""),
         ({"USER": b"530 not you\r\n"}, Unauthorized, "log-in"),
+        ({"USER": b"550 SSL/TLS required on the control channel\r\n"}, Misconfigured, "log-in"),
+        ({"PASS": b"530 Non-anonymous sessions must use encryption.\r\n"}, Misconfigured, "log-in"),
+        ({"PASS": b"421-Sorry, cleartext sessions are not accepted.\r\n421 Use TLS.\r\n"}, Misconfigured, "log-in"),
         ({"USER": b"332 account?\r\n"}, WrongContent, "log-in"),
         ({"PASS": b"530 Login incorrect.\r\n"}, Unauthorized, "log-in"),
         ({"PASS": b"430 Invalid username or password\r\n"}, Unauthorized, "log-in"),

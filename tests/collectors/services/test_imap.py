@@ -192,6 +192,7 @@ async def test_starttls_can_be_required_and_its_certificate_judged(
         ({"capability": b"* 1 EXISTS\r\n" * 1000}, UnexpectedReply, "capability"),
         ({"login": b"TAG NO [AUTHENTICATIONFAILED] wrong\r\n"}, Unauthorized, "log-in"),
         ({"login": b"TAG NO [UNAVAILABLE] database is down\r\n"}, Unavailable, "log-in"),
+        ({"login": b"TAG NO [PRIVACYREQUIRED] not like this\r\n"}, Misconfigured, "log-in"),
         ({"login": b"TAG BAD syntax\r\n"}, WrongContent, "log-in"),
         ({"login": b"* BYE too many errors\r\n"}, Unavailable, "log-in"),
         ({"login": b"* OK [ALERT] quota\r\n* 1 EXISTS\r\nTAG OK\r\n"}, None, ""),

@@ -166,6 +166,8 @@ async def test_a_server_that_offers_no_log_in_has_failed_where_it_is_encrypted(
         ({"password": b"-err [in-use] locked\r\n"}, Unavailable, "log-in"),
         ({"password": b"-ERR [LOGIN-DELAY] later\r\n"}, Unavailable, "log-in"),
         ({"password": b"-ERR [SYS/PERM] disk is gone\r\n"}, Unavailable, "log-in"),
+        ({"password": b"-ERR Temporary problem, please try again later\r\n"}, Unavailable, "log-in"),
+        ({"user": b"-ERR TLS required to log in.\r\n"}, Misconfigured, "log-in"),
         ({"capabilities": SASL}, None, ""),
         ({"capabilities": SASL, "auth": b"-ERR no such mechanism\r\n"}, Unauthorized, "log-in"),
         ({"capabilities": SASL, "auth": b"+OK what?\r\n"}, UnexpectedReply, "log-in"),

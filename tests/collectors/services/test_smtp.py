@@ -186,6 +186,8 @@ async def test_every_answer_is_told_as_what_it_is(
         ({"password": b"554 5.7.0 locked\r\n"}, Unauthorized, "log-in"),
         ({"password": b"454 4.7.0 database is down\r\n"}, Unavailable, "log-in"),
         ({"password": b"421 bye\r\n"}, Unavailable, "log-in"),
+        ({"auth": b"538 5.7.11 Encryption required\r\n"}, Misconfigured, "log-in"),
+        ({"password": b"530 Must issue a STARTTLS command first\r\n"}, Misconfigured, "log-in"),
         ({"password": b"501 5.5.2 not base64\r\n"}, WrongContent, "log-in"),
         ({"password": b"334 more\r\n"}, WrongContent, "log-in"),
         ({"password": b"+OK\r\n"}, UnexpectedReply, "log-in"),

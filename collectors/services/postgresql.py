@@ -39,8 +39,8 @@ class PostgresqlOptions(SqlOptions):
 @check("postgresql", options=PostgresqlOptions, verifies=needs_name)
 async def postgresql(talk: Dialogue, opts: PostgresqlOptions) -> None:
     """Return when the server has answered the start-up, and with a credential let us in and answered the query."""
-    credential = account(talk, opts)
     await talk.connect(opts.port)
+    credential = account(talk, opts)
     if opts.starttls != "off":
         await _encrypt(talk, opts)
     talk.step = "start-up"

@@ -112,7 +112,6 @@ async def _log_in(talk: Dialogue, credential: Credential, *, clear: bool) -> Non
 def _password(talk: Dialogue, password: Secret) -> None:
     length = len(password.reveal().encode()) + 5
     talk.write(b"p", length.to_bytes(4, "big"), password, b"\0", shown_as="PasswordMessage ***")
-    talk.transcript.hide(password)
 
 
 async def _scram(talk: Dialogue, password: Secret, offered: bytes) -> None:

@@ -108,9 +108,6 @@ async def _ask(talk: Dialogue, step: str, *words: str | Secret) -> Value:
         parts += [f"${len(text.encode())}\r\n", word, "\r\n"]
     shown = " ".join("***" if isinstance(word, Secret) else word for word in words)
     talk.write(*parts, shown_as=shown)
-    for word in words:
-        if isinstance(word, Secret):
-            talk.transcript.hide(word)
     return await answer(talk)
 
 

@@ -415,6 +415,16 @@ async def test_mariadb_that_rejects_our_account_is_void(mariadb: MariaDb, run: A
     assert isinstance((await run("mysql", mariadb.port, credential=credential)).failure, Unauthorized)
 
 
+async def test_mariadb_that_has_locked_our_account_or_wants_tls_is_void(mariadb: MariaDb, run: Attempt) -> None:
+    with mariadb.given(max_password_errors=1, require_secure_transport="ON"):
+        assert isinstance((await run("mysql", mariadb.port, credential=PROBE, starttls="off")).failure, Unauthorized)
+        wrong = Credential("probe", Secret("wrong"))
+        assert isinstance((await run("mysql", mariadb.port, credential=wrong)).failure, Unauthorized)
+        blocked = await run("mysql", mariadb.port, credential=PROBE)
+        assert isinstance(blocked.failure, Unauthorized)
+        assert "blocked" in blocked.failure.detail
+
+
 async def test_mariadb_that_hangs_is_a_timeout(mariadb: MariaDb, run: Attempt) -> None:
     with mariadb.suspended():
         assert isinstance((await run("mysql", mariadb.port, within=0.5)).failure, TimedOut)

@@ -313,7 +313,7 @@ async def test_a_wish_for_a_file_is_told_and_answered_with_nothing(serve: Serve,
     heard = Heard()
     reading = await run("mysql", await serve(database((OK,), *LIMITS, FILE, heard=heard)), credential=ME)
     assert reading.failure is not None
-    assert "/etc/passwd" in reading.failure.detail
+    assert "asks us for the file /etc/passwd" in reading.failure.detail
     await asyncio.wait_for(heard.over.wait(), 5)
     assert heard[-1] == b"\x01"  # and we went
 

@@ -211,7 +211,7 @@ REFUSED = frozenset(
         *(1044, 1045, 1698),  # access denied
         1130,  # our host is not allowed to connect
         *(1142, 1143, 1227, 1370),  # no right to read this
-        *(1820, 1862, 3118, 4151),  # password expired, account locked
+        *(1820, 1862, 3118, 3955, 4150, 4151),  # password expired; account locked, also after too many wrong passwords
         *(1524, 3159),  # the account's plugin is not loaded; it wants TLS
     }
 )

@@ -41,8 +41,8 @@ class MysqlOptions(SqlOptions):
 @check("mysql", options=MysqlOptions, verifies=needs_name)
 async def mysql(talk: Dialogue, opts: MysqlOptions) -> None:
     """Return when the server has greeted, and denied nobody, or let us in and answered the query."""
-    credential = account(talk, opts)
     await talk.connect(opts.port)
+    credential = account(talk, opts)
     session = _Session(talk)
     try:
         await _greet(session, opts, opts.database if credential else "")

@@ -39,8 +39,8 @@ class PostgresqlOptions(SqlOptions):
 @check("postgresql", options=PostgresqlOptions, verifies=needs_name)
 async def postgresql(talk: Dialogue, opts: PostgresqlOptions) -> None:
     """Return when the server has answered the start-up, and with a credential let us in and answered the query."""
-    credential = account(talk, opts)
     await talk.connect(opts.port)
+    credential = account(talk, opts)
     if opts.starttls != "off":
         await _encrypt(talk, opts)
     talk.step = "start-up"
@@ -112,7 +112,6 @@ async def _log_in(talk: Dialogue, credential: Credential, *, clear: bool) -> Non
 def _password(talk: Dialogue, password: Secret) -> None:
     length = len(password.reveal().encode()) + 5
     talk.write(b"p", length.to_bytes(4, "big"), password, b"\0", shown_as="PasswordMessage ***")
-    talk.transcript.hide(password)
 
 
 async def _scram(talk: Dialogue, password: Secret, offered: bytes) -> None:

@@ -1,7 +1,8 @@
 """Redis: a pass proves that the server lets us in with a credential, answers PING, and has the role that is expected.
 
 Redis documentation, "Redis serialization protocol specification" (RESP2), commands ``AUTH``, ``PING`` and ``ROLE``.
-Without a credential ``NOAUTH`` is an answer as good as ``PONG``. Valkey, KeyDB and Sentinel speak the same.
+We ask before we log in: a server that cannot answer is that, whatever is wrong with our credential. Without one
+``NOAUTH`` is an answer as good as ``PONG``. Valkey, KeyDB and Sentinel speak the same.
 """
 
 from typing import Literal
@@ -57,26 +58,32 @@ def _verifies(opts: RedisOptions) -> bool:
 async def redis(talk: Dialogue, opts: RedisOptions) -> None:
     """Return when the server has let us in, answered PING, and said the role that is expected."""
     credential = talk.target.credential
-    if credential is not None and opts.tls is None:
-        raise Misconfigured(
-            "log-in", "without TLS the password would be sent in the clear: if it may be, say tls: false"
-        )
     await talk.connect(opts.port, tls=opts if opts.tls else None)
-    if credential is not None:
-        await _log_in(talk, credential)
     try:
-        pong = await _ask(talk, "ping", "PING")
+        await _ping(talk)
     except Unauthorized:
-        if credential is not None or opts.role is not None:
+        if credential is None and opts.role is not None:
             raise
-        return
-    if pong != "PONG":
-        raise UnexpectedReply(talk.step, f"expected PONG, got: {talk.show(str(pong))}")
+        if credential is None:
+            return
+    if credential is not None:
+        await _log_in(talk, opts, credential)
+        await _ping(talk)
     if opts.role is not None:
         await _expect_role(talk, opts.role)
 
 
-async def _log_in(talk: Dialogue, credential: Credential) -> None:
+async def _ping(talk: Dialogue) -> None:
+    pong = await _ask(talk, "ping", "PING")
+    if pong != "PONG":
+        raise UnexpectedReply(talk.step, f"expected PONG, got: {talk.show(str(pong))}")
+
+
+async def _log_in(talk: Dialogue, opts: RedisOptions, credential: Credential) -> None:
+    if not talk.encrypted and opts.tls is None:
+        raise Misconfigured(
+            "log-in", "without TLS the password would be sent in the clear: if it may be, say tls: false"
+        )
     name = (credential.username,) if credential.username else ()
     await _ask(talk, "log-in", "AUTH", *name, credential.password)
 
@@ -101,9 +108,6 @@ async def _ask(talk: Dialogue, step: str, *words: str | Secret) -> Value:
         parts += [f"${len(text.encode())}\r\n", word, "\r\n"]
     shown = " ".join("***" if isinstance(word, Secret) else word for word in words)
     talk.write(*parts, shown_as=shown)
-    for word in words:
-        if isinstance(word, Secret):
-            talk.transcript.hide(word)
     return await answer(talk)
 
 

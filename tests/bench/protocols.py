@@ -105,6 +105,8 @@ PROTOCOLS: Mapping[str, Protocol] = {
     "mysql": Protocol("mysql", plugin="check_mysql -n -H 127.0.0.1 -P {port}"),
     "mariadb": Protocol("mysql", plugin="check_mysql -n -H 127.0.0.1 -P {port}"),
     "redis": Protocol("redis", plugin=REDIS, module=dialogue(">PING\\r", "<^\\+PONG")),
+    "ldap": Protocol("ldap", plugin="check_ldap -3 -H 127.0.0.1 -p {port} -b dc=example"),
+    "ldaps": Protocol("ldaps", options=TRUSTING),  # check_ldaps can be told of no authority
     "udp": Protocol(
         "udp",
         options={"steps": [{"send": "ping"}, {"expect": "ping"}]},

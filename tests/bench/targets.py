@@ -23,6 +23,7 @@ from typing import cast
 
 import uvloop
 
+from collectors import ber, ldapwire
 from collectors import mysqlwire as wire
 from tests.bench.measure import Questions
 from tests.peers.certificates import server_context
@@ -86,6 +87,19 @@ MYSQL_GREETING = wire.packet(
 )
 MYSQL_DENIAL = wire.packet(2, b"\xff\x15\x04#28000Access denied")
 
+
+def ldap_result(number: int, kind: int, code: int = ldapwire.SUCCESS) -> bytes:
+    """Return an answer to the request of this number."""
+    said = ber.element(kind, ber.integer(code, ber.ENUMERATED), ber.text(""), ber.text(""))
+    return ldapwire.message(number, said)
+
+
+def ldap_found(number: int) -> bytes:
+    """Return an entry and the end of a search."""
+    entry = ber.element(ldapwire.ENTRY, ber.text(""), ber.element(ber.SEQUENCE))
+    return ldapwire.message(number, entry) + ldap_result(number, ldapwire.DONE)
+
+
 TALKS: Mapping[str, Talk] = {
     "smtp": Talk(
         b"220 x ESMTP\r\n",
@@ -111,11 +125,21 @@ TALKS: Mapping[str, Talk] = {
     "postgresql": Talk(b"", {b"\x04\xd2\x16\x2f": b"N", b"user\0": b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I"}),
     "mysql": Talk(MYSQL_GREETING, {b"": MYSQL_DENIAL}),
     "redis": Talk(b"", {b"PING": b"+PONG\r\n"}),
+    "ldap": Talk(
+        b"",
+        {
+            ldapwire.START_TLS.encode(): ldap_result(1, ldapwire.EXTENDED_DONE, 2),
+            b"\x02\x01\x01\x60": ldap_result(1, ldapwire.BOUND),
+            b"\x02\x01\x02\x60": ldap_result(2, ldapwire.BOUND),
+            b"\x02\x01\x02\x63": ldap_found(2),
+            b"\x02\x01\x03\x63": ldap_found(3),
+        },
+    ),
     "ssh": Talk(b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n"),
 }
 
 
-TLS_TALKS = {"smtps": "smtp", "imaps": "imap", "pop3s": "pop", "ftps": "ftp"}
+TLS_TALKS = {"smtps": "smtp", "imaps": "imap", "pop3s": "pop", "ftps": "ftp", "ldaps": "ldap"}
 """Those that are held over TLS from the first byte, too."""
 
 

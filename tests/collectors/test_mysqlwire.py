@@ -140,6 +140,7 @@ def test_no_packet_breaks_the_parsers(body: bytes) -> None:
         (1129, "Host is blocked because of many connection errors", Misconfigured),
         (1130, "Host is not allowed to connect", Unauthorized),
         (1142, "SELECT command denied", Unauthorized),
+        (4150, "User is blocked because of too many credential errors", Unauthorized),
         (1064, "You have an error in your SQL syntax", Misconfigured),
         (1792, "Cannot execute statement in a READ ONLY transaction", Misconfigured),
         (1969, "max_statement_time exceeded", TimedOut),

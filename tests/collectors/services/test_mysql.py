@@ -313,7 +313,7 @@ async def test_a_wish_for_a_file_is_told_and_answered_with_nothing(serve: Serve,
     heard = Heard()
     reading = await run("mysql", await serve(database((OK,), *LIMITS, FILE, heard=heard)), credential=ME)
     assert reading.failure is not None
-    assert "/etc/passwd" in reading.failure.detail
+    assert "asks us for the file /etc/passwd" in reading.failure.detail
     await asyncio.wait_for(heard.over.wait(), 5)
     assert heard[-1] == b"\x01"  # and we went
 
@@ -413,6 +413,16 @@ async def test_mariadb_gives_up_a_query_that_takes_too_long(mariadb: MariaDb, ru
 )
 async def test_mariadb_that_rejects_our_account_is_void(mariadb: MariaDb, run: Attempt, credential: Credential) -> None:
     assert isinstance((await run("mysql", mariadb.port, credential=credential)).failure, Unauthorized)
+
+
+async def test_mariadb_that_has_locked_our_account_or_wants_tls_is_void(mariadb: MariaDb, run: Attempt) -> None:
+    with mariadb.given(max_password_errors=1, require_secure_transport="ON"):
+        assert isinstance((await run("mysql", mariadb.port, credential=PROBE, starttls="off")).failure, Unauthorized)
+        wrong = Credential("probe", Secret("wrong"))
+        assert isinstance((await run("mysql", mariadb.port, credential=wrong)).failure, Unauthorized)
+        blocked = await run("mysql", mariadb.port, credential=PROBE)
+        assert isinstance(blocked.failure, Unauthorized)
+        assert "blocked" in blocked.failure.detail
 
 
 async def test_mariadb_that_hangs_is_a_timeout(mariadb: MariaDb, run: Attempt) -> None:

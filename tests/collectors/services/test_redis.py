@@ -107,7 +107,8 @@ async def test_without_a_credential_every_answer_is_told_as_what_it_is(
 async def test_a_refused_log_in_is_told_as_what_it_is(
     serve: Serve, run: Attempt, answer: bytes, failure: type[CheckFailure]
 ) -> None:
-    reading = await run("redis", await serve(database(answer)), credential=ME, tls=False)
+    noauth = b"-NOAUTH Authentication required.\r\n"
+    reading = await run("redis", await serve(database(noauth, answer)), credential=ME, tls=False)
     assert type(reading.failure) is failure
     assert reading.failure.step == "log-in"
 
@@ -116,14 +117,14 @@ async def test_a_password_is_not_sent_in_the_clear_unless_that_is_said_and_never
     serve: Serve, run: Attempt
 ) -> None:
     heard: list[bytes] = []
-    port = await serve(database(b"+OK\r\n", b"+PONG\r\n", heard=heard))
-    assert isinstance((await run("redis", port, credential=ME)).failure, Misconfigured)
-    assert heard == []
+    answers = (b"-NOAUTH Authentication required.\r\n", b"+OK\r\n", b"+PONG\r\n")
+    reading = await run("redis", await serve(database(*answers, heard=heard)), credential=ME)
+    assert isinstance(reading.failure, Misconfigured)
+    assert len(heard) == 1
     credential = Credential("monitor", Secret("日本\r\nPING"))
-    port = await serve(database(b"+OK\r\n", b"+PONG\r\n", heard=heard))
-    reading = await run("redis", port, credential=credential, tls=False)
+    reading = await run("redis", await serve(database(*answers, heard=heard)), credential=credential, tls=False)
     assert reading.failure is None
-    assert heard[0].startswith(b"*3\r\n$4\r\nAUTH\r\n$7\r\nmonitor\r\n$12\r\n\xe6\x97\xa5\xe6\x9c\xac\r\nPING\r\n")
+    assert heard[2].startswith(b"*3\r\n$4\r\nAUTH\r\n$7\r\nmonitor\r\n$12\r\n\xe6\x97\xa5\xe6\x9c\xac\r\nPING\r\n")
     assert "日本" not in "".join(reading.transcript)
 
 

@@ -329,7 +329,7 @@ class Dialogue:
     def write(self, *parts: str | bytes | Secret, shown_as: str | None = None) -> None:
         """Send the parts as they are. A Secret among them is shown nowhere.
 
-        ``shown_as`` stands in the transcript instead of them: what a message of bytes says.
+        ``shown_as`` stands in the transcript instead of them: what a message of bytes says. Empty, nothing does.
         """
         wire = self._connected()
         sent = b""
@@ -343,7 +343,8 @@ class Dialogue:
                 piece = part.encode() if isinstance(part, str) else part
                 sent += piece
                 shown += piece
-        self.transcript.note(">", shown if shown_as is None else shown_as)
+        if shown_as != "":
+            self.transcript.note(">", shown if shown_as is None else shown_as)
         wire.write(sent)
 
     async def line(self, limit: int = LINE, *, note: bool = True) -> str:

@@ -11,6 +11,7 @@ from collectors.secret import Credential, Secret
 from exporter.inventory import CredentialEntry, SecretSource
 
 STEP = "credential"
+PRIVATE_KEY = "private_key"
 LARGEST = 64 * 1024
 """Bytes: tokens are a few thousand at most."""
 
@@ -82,7 +83,7 @@ def _read(where: str, file: Path, size: int) -> Secret:
     text = text.removesuffix("\n").removesuffix("\r")
     if not text:
         raise Misconfigured(STEP, f"{where}: {file} is empty: write the secret into it")
-    # a second line would be a second command in a line protocol
-    if any(character in text for character in "\r\n\0"):
+    # a second line would be a second command in a line protocol; only a private key has more, and is never sent
+    if any(character in text for character in "\r\n\0") and not where.endswith(f".{PRIVATE_KEY}"):
         raise Misconfigured(STEP, f"{where}: {file} has more than one line: the secret has to be its only line")
     return Secret(text)

@@ -36,6 +36,8 @@ INSTALL = {
     "openssl": "apt install openssl",
     "unbound": "apt install unbound",
     "chronyd": "apt install chrony",
+    "dropbear": "apt install dropbear-bin",
+    "dropbearkey": "apt install dropbear-bin",
     "check_": "apt install monitoring-plugins-basic monitoring-plugins-standard",
 }
 

@@ -155,7 +155,7 @@ class MaintenanceSection(Section):
         return self
 
 
-SECRETS = ("password", "community", "auth_password", "priv_password", "token")
+SECRETS = ("password", "community", "auth_password", "priv_password", "token", "private_key")
 """What is never written into the file: ``NAME_file`` or ``NAME_env`` says where it is."""
 
 
@@ -175,6 +175,8 @@ class CredentialSection(Section):
     priv_password_env: Variable = ""
     token_file: FilePath = None
     token_env: Variable = ""
+    private_key_file: FilePath = None
+    private_key_env: Variable = ""
 
     @model_validator(mode="after")
     def _consistent(self) -> "CredentialSection":

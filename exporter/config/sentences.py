@@ -9,7 +9,9 @@ from pydantic_core import ErrorDetails
 
 from exporter.config.problems import Path, nearest
 
-SECRET_KEY = re.compile(r"(?:.*_)?(?:password|passwd|passphrase|community|token|secret|api_?key)", re.IGNORECASE)
+SECRET_KEY = re.compile(
+    r"(?:.*_)?(?:password|passwd|passphrase|community|token|secret|api_?key|private_?key)", re.IGNORECASE
+)
 PLAIN_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,40}")
 
 SENTENCES = {

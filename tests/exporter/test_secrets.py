@@ -38,6 +38,14 @@ def test_a_file_is_read_without_its_last_line_break(file: Path) -> None:
     assert secrets(file).get("bmc").password.reveal() == "trailing space "
 
 
+def test_only_a_private_key_may_have_more_than_one_line(file: Path) -> None:
+    file.write_text("-----BEGIN\nhunter2\n-----END\n")
+    entry = CredentialEntry("ssh", {}, {"private_key": SecretSource(file=file)})
+    key = Secrets({"ssh": entry}).get("ssh").secrets["private_key"]
+    assert key.reveal() == "-----BEGIN\nhunter2\n-----END"
+    assert "more than one line" in fault(secrets(file))
+
+
 def test_a_changed_file_counts_from_the_next_attempt_on(file: Path) -> None:
     of = secrets(file)
     assert of.get("bmc").password.reveal() == "hunter2"

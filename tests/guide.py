@@ -1,0 +1,49 @@
+"""What docs/checks/ says, for the tests that hold the checks to it."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from exporter.config.schema import ServiceSection
+
+FOLDER = Path(__file__).parents[1] / "docs" / "checks"
+GUIDE = "\n".join(file.read_text("utf-8") for file in sorted(FOLDER.glob("*.md")))
+SECTIONS: dict[str, str] = dict(re.findall(r"^### `([^`]+)`\n(.*?)(?=^##? |^### |\Z)", GUIDE, re.MULTILINE | re.DOTALL))
+COMMON = {*ServiceSection.written()}
+"""Keys of an entry that are no options of its protocol."""
+ALIKE = {"https": "http", "mariadb": "mysql"}
+"""Sections that leave to another one what is the same."""
+COMMON_STEPS = {"start", "connect", "tls", "expiry", "name", "chain", "pin"}
+"""Of every check; index.md describes them."""
+
+
+def documented(name: str) -> set[str]:
+    """Return the options in the tables of a section, and of the one it refers to."""
+    options = set(re.findall(r"^\| `(\w+)` \|", SECTIONS[name], re.MULTILINE))
+    return options | documented(ALIKE[name]) if name in ALIKE else options
+
+
+def steps(name: str) -> set[str]:
+    """Return the steps that a section names after ``Steps``; a numbered one stands for all of its kind."""
+    told = re.findall(r"^Steps\b.*?(?=\n\n|\Z)", SECTIONS[ALIKE.get(name, name)], re.MULTILINE | re.DOTALL)
+    return {kind_of_step(step) for step in re.findall(r"`([^`]+)`", " ".join(told).partition(". ")[0])} | COMMON_STEPS
+
+
+def kind_of_step(step: str) -> str:
+    """Return a step without its number."""
+    return re.sub(r" \d+$", "", step)
+
+
+def examples(name: str) -> list[dict[str, Any]]:
+    """Return all entries of ``services:`` in a section's examples."""
+    found: list[dict[str, Any]] = []
+    for text in re.findall(r"```yaml\n(services:.*?)```", SECTIONS[name], re.DOTALL):
+        found += [{"protocol": each} if isinstance(each, str) else each for each in yaml.safe_load(text)["services"]]
+    return found
+
+
+def options(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of an entry that are its protocol's."""
+    return {key: value for key, value in entry.items() if key not in COMMON}

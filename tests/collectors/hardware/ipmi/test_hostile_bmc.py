@@ -107,6 +107,8 @@ async def test_algorithms_that_we_did_not_propose_are_never_taken(bmc: ScriptedB
         await read(bmc)
     assert failure.value.step == "open session"
     assert bmc.opened == 0
+    await bmc.until(lambda: bmc.aborted == 2)
+    assert bmc.sessions == {}
 
 
 # --- silence ---
@@ -349,8 +351,11 @@ async def test_a_reservation_that_is_always_cancelled_ends_the_read(bmc: Scripte
 
 
 @pytest.mark.parametrize("part", [255, 20, 9, 5])
-async def test_records_are_read_in_parts_as_small_as_the_bmc_wants(bmc: ScriptedBmc, read: Read, part: int) -> None:
-    bmc.answers[GET_SDR] = lambda data: scripted_bmc.TOO_LONG if data[5] > part else bmc.sdr(data)
+@pytest.mark.parametrize("refusal", ["c4", "c7", "c8", "c9", "ca", "cc", "ff"])
+async def test_records_are_read_in_parts_as_small_as_the_bmc_wants(
+    bmc: ScriptedBmc, read: Read, part: int, refusal: str
+) -> None:
+    bmc.answers[GET_SDR] = lambda data: bytes.fromhex(refusal) if data[5] > part else bmc.sdr(data)
     reading = await read(bmc)
     assert reading.complete
     assert len(reading.sensors) == 18

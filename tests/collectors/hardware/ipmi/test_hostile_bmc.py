@@ -2,6 +2,7 @@
 
 import asyncio
 import hmac
+import math
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Iterator
@@ -10,14 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collectors.failures import NoAddress, TimedOut, Unauthorized, Unavailable, UnexpectedReply
+from collectors.failures import CheckFailure, NoAddress, TimedOut, Unauthorized, Unavailable, UnexpectedReply
 from collectors.hardware.ipmi import Ipmi, IpmiOptions, packets, session
 from collectors.hardware.ipmi.oem import vendor
 from collectors.hardware.ipmi.repository import MAX_RECORDS
 from collectors.reading import HardwareReading, Verdict
 from collectors.registry import LampTarget
+from collectors.secret import Credential, Secret
 from tests.peers import scripted_bmc
-from tests.peers.ipmi_sim import SimSensor
+from tests.peers.ipmi_sim import SimSensor, temperature
 from tests.peers.scripted_bmc import (
     CANCELLED,
     GET_CHASSIS_STATUS,
@@ -586,3 +588,43 @@ async def test_an_answer_that_belongs_to_another_session_is_dropped(bmc: Scripte
     with pytest.raises(TimedOut) as failure:
         await read(bmc)
     assert failure.value.step == "sensors"
+
+
+COMMANDS = st.sampled_from(
+    [
+        *(GET_DEVICE_ID, GET_CHASSIS_STATUS, GET_SEL_INFO, GET_SDR_INFO, scripted_bmc.RESERVE_SDR, GET_SDR),
+        *(GET_SENSOR_READING, scripted_bmc.READ_FRU, scripted_bmc.SET_PRIVILEGE, (0x04, 0x20), (0x04, 0x21)),
+    ]
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    lies=st.dictionaries(COMMANDS, st.binary(min_size=1, max_size=40), max_size=8),
+    readings=st.lists(st.binary(max_size=6), max_size=8),
+    manufacturer=st.sampled_from([0, 674, 10368, 11, 2011, 42, 0xFFFFF]),
+    record=st.binary(max_size=70),
+)
+async def test_whatever_a_bmc_says_a_read_ends_with_a_reading_or_a_reason_and_a_closed_session(
+    lies: dict[tuple[int, int], bytes], readings: list[bytes], manufacturer: int, record: bytes
+) -> None:
+    sensors = [temperature(number, f"Temp {number}", 7) for number in range(len(readings))]
+    async with ScriptedBmc(records=[*(each.record(each.number) for each in sensors), record]) as bmc:
+        bmc.readings = dict(enumerate(readings))
+        bmc.answers = dict(lies)
+        bmc.made_by(manufacturer)
+        reader = Ipmi(IpmiOptions(address="127.0.0.1", port=bmc.port, oem=True))
+        target = LampTarget(Credential("monitor", Secret("secret-of-the-bmc")))
+        for _ in range(2):  # the second with what the first left behind
+            try:
+                reading = await reader.read(target, asyncio.get_running_loop().time() + 20)
+            except CheckFailure:
+                continue
+            assert len({lamp.component for lamp in reading.lamps}) == len(reading.lamps)
+            assert all(math.isfinite(sensor.value) for sensor in reading.sensors)
+            unread = {
+                f"Temp {number}" for number, told in enumerate(readings) if not told[2:] or told[1] & 0x60 != 0x40
+            }
+            if GET_SENSOR_READING not in lies:
+                assert not {lamp.component for lamp in reading.lamps if lamp.verdict == Verdict.NORMAL} & unread
+        assert bmc.opened == bmc.closed > 0

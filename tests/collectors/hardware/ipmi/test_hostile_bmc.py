@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collectors.failures import CheckFailure, NoAddress, TimedOut, Unauthorized, Unavailable, UnexpectedReply
-from collectors.hardware.ipmi import Ipmi, IpmiOptions, packets, session
+from collectors.hardware.ipmi import Ipmi, IpmiOptions, packets, session, survey
 from collectors.hardware.ipmi.oem import vendor
 from collectors.hardware.ipmi.repository import MAX_RECORDS
 from collectors.reading import HardwareReading, Verdict
@@ -39,12 +39,16 @@ from tests.peers.scripted_bmc import (
 Read = Callable[..., Awaitable[HardwareReading]]
 
 
+SEND_MESSAGE = (0x06, 0x34)
+
+
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same retries, in a twentieth of the time."""
     monkeypatch.setattr(session, "WAITS", (0.05, 0.075, 0.125, 0.25))
     monkeypatch.setattr(session, "CLOSE_WAITS", (0.05, 0.05))
     monkeypatch.setattr(vendor, "WAITS", (0.05, 0.075))
+    monkeypatch.setattr(survey, "SATELLITE_WAITS", (0.05, 0.075))
 
 
 def reader_of(bmc: ScriptedBmc) -> Ipmi:
@@ -426,6 +430,76 @@ async def test_a_non_linear_sensor_is_converted_by_the_factors_of_its_reading(bm
     assert ("Crooked", 500.0) in {(value.sensor, value.value) for value in reading.sensors}
     bmc.answers[0x04, 0x23] = INVALID_COMMAND
     assert "Crooked" not in {value.sensor for value in (await read(bmc)).sensors}
+
+
+# --- satellite controllers (sections 6.13 and 22.7) ---
+
+RISER = 0x72
+
+
+@pytest.fixture
+def satellite(bmc: ScriptedBmc) -> ScriptedBmc:
+    """The scripted BMC with a temperature on a satellite controller, behind channel 6 and on LUN 2."""
+    record = bytearray(temperature(90, "Riser Temp", 44, owner=RISER).record(90))
+    record[6] = 6 << 4 | 2
+    bmc.records.append(bytes(record))
+    return bmc
+
+
+def bridged(request: bytes, answer: bytes) -> bytes:
+    """Return a satellite's message in answer to the one inside a Send Message request."""
+    head = bytes([0x81, (request[2] >> 2) + 1 << 2])
+    body = bytes([request[1], request[5] & 0xFC | request[2] & 3, request[6]]) + answer
+    return head + scripted_bmc.checksum(head) + body + scripted_bmc.checksum(body)
+
+
+async def test_a_satellites_answer_is_taken_out_of_the_bmcs(satellite: ScriptedBmc, read: Read) -> None:
+    asked: list[bytes] = []
+
+    def forward(data: bytes) -> bytes:
+        asked.append(data)
+        return OK + bridged(data, OK + bytes.fromhex("2c c0 00 00"))
+
+    satellite.answers[SEND_MESSAGE] = forward
+    reading = await read(satellite)
+    assert ("Riser Temp", 44.0) in {(value.sensor, value.value) for value in reading.sensors}
+    (sent,) = asked
+    assert sent[0] == 0x40 | 6  # tracked, channel 6
+    assert (sent[1], sent[2] >> 2, sent[2] & 3, sent[4], sent[6], sent[7]) == (RISER, 0x04, 2, 0x20, 0x2D, 90)
+    assert sum(sent[1:4]) % 256 == sum(sent[4:]) % 256 == 0
+
+
+async def test_a_satellites_answer_may_come_after_the_bmcs_on_its_own(satellite: ScriptedBmc, read: Read) -> None:
+    def apart(kind: int, packet: bytes) -> list[bytes]:
+        if kind != IPMI or satellite.asked[-1][:2] != SEND_MESSAGE:
+            return [packet]
+        (talk,) = satellite.sessions.values()
+        talk.sequence += 1
+        answer = bridged(satellite.asked[-1][2], OK + bytes.fromhex("2c c0 00 00"))
+        return [packet, scripted_bmc.seal(talk, answer)]
+
+    satellite.answers[SEND_MESSAGE] = OK
+    satellite.tamper = apart
+    reading = await read(satellite)
+    assert ("Riser Temp", 44.0) in {(value.sensor, value.value) for value in reading.sensors}
+
+
+@pytest.mark.parametrize(
+    ("answer", "evidence"),
+    [
+        (b"\x83", "completion code 83h"),
+        (lambda data: OK + bridged(data, b"\xcb"), "completion code cbh"),
+        (lambda _data: None, "the BMC stopped answering inside the session"),
+    ],
+)
+async def test_a_satellite_that_does_not_tell_costs_only_its_own_sensor(
+    satellite: ScriptedBmc, read: Read, answer: scripted_bmc.Answer, evidence: str
+) -> None:
+    satellite.answers[SEND_MESSAGE] = answer
+    lamps = {lamp.component: lamp for lamp in (await read(satellite)).lamps}
+    assert lamps["Riser Temp"].verdict == Verdict.UNKNOWN
+    assert evidence in lamps["Riser Temp"].evidence
+    assert lamps["CPU Temp"].verdict == Verdict.NORMAL
 
 
 # --- commands that fail ---

@@ -88,8 +88,8 @@ class SourceState:
 
     @property
     def verdict(self) -> Verdict:
-        """Return the worst known verdict of the source's lamps."""
-        return worst(known.verdict for known in self.lamps.values())
+        """Return the worst known verdict of the source's lamps. A full event log is no fault of the server."""
+        return worst(known.verdict for known in self.lamps.values() if known.lamp is not Lamp.EVENT_LOG)
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +270,12 @@ def server_verdict(sources: Iterable[SourceState]) -> Verdict:
 
 def abnormal_since(sources: Iterable[SourceState]) -> int | None:
     """Return since when (wall ms) a lamp of the server has been abnormal without a break; None while none is."""
-    since = [known.since for state in sources for known in state.lamps.values() if known.verdict >= Verdict.WARNING]
+    since = [
+        known.since
+        for state in sources
+        for known in state.lamps.values()
+        if known.verdict >= Verdict.WARNING and known.lamp is not Lamp.EVENT_LOG
+    ]
     return min(since, default=None)
 
 

@@ -240,3 +240,12 @@ def test_whatever_a_restart_has_to_know_is_not_routine() -> None:
     assert not is_routine(after(sound), after(sound, reading(drive(NORMAL), drive(NORMAL, "Drive 2"))))
     assert not is_routine(after(sound), after(sound, TimedOut("sensors")))
     assert not is_routine(after(sound), after(sound, HardwareReading(lamps=sound.lamps, locate=True)))
+
+
+def test_an_event_log_that_overflowed_has_its_lamp_and_leaves_the_servers_verdict_alone() -> None:
+    full = reading(drive(NORMAL), LampReading(Lamp.EVENT_LOG, "SEL", WARNING, "SEL info=.. 82"))
+    state = after(full, full)
+    assert verdict_of(state, "SEL") is WARNING
+    assert server_verdict([state]) is NORMAL
+    assert abnormal_since([state]) is None
+    assert next_read(state, interval=DAY, recheck_interval=10 * MINUTE) == DAY

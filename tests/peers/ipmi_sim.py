@@ -212,6 +212,8 @@ class IpmiSim:
     _process: subprocess.Popen[bytes] | None = None
     _console: socket.socket | None = None
     _numbers: dict[str, SimSensor] = field(default_factory=dict)
+    _told: str = ""
+    """All that the console said."""
 
     def __enter__(self) -> Self:
         for _ in range(3):  # another process may take one of the free ports before the simulator does
@@ -284,6 +286,11 @@ class IpmiSim:
             raise RuntimeError(f"ipmi_sim refuses {line!r}: {answer}")
         return answer
 
+    def sessions(self) -> tuple[int, int]:
+        """Return how many sessions were opened and how many closed because somebody asked for it."""
+        self.command("")
+        return self._told.count("Session started"), self._told.count("Closed due to request")
+
     def _where(self, name: str) -> str:
         sensor = self._numbers[name]
         return f"0x{sensor.owner:02x} {sensor.lun} {sensor.number}"
@@ -342,7 +349,9 @@ set_working_mc 0x{BMC:02x}
             if not some:
                 raise ConnectionError("the simulator closed its console")
             said += some
-        return said.decode("latin-1").replace("\r", "").removesuffix("> ")
+        text = said.decode("latin-1").replace("\r", "")
+        self._told += text
+        return text.removesuffix("> ")
 
 
 def free_port(kind: socket.SocketKind) -> int:

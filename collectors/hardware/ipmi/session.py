@@ -170,6 +170,7 @@ class Session:
         self._last_drop = ""
         self._keys: Keys | None = None
         self._derived_keys: Keys | None = None
+        self._opening = False
         self._console_id = 0
         self._managed_id = 0
         self._tag = 0
@@ -200,6 +201,8 @@ class Session:
     ) -> None:
         assert self._socket is not None
         try:
+            if self._opening and kind is asyncio.CancelledError:
+                await self._await_slot()
             if self._derived_keys is not None:
                 # Also when its last answer was not awaited: the BMC may hold an open session.
                 self._keys = self._derived_keys
@@ -212,6 +215,13 @@ class Session:
                 self._timer.cancel()
             self._loop.remove_reader(self._socket)
             self._socket.close()
+
+    async def _await_slot(self) -> None:
+        """Await the answer to an Open Session Request a little longer: it names the slot, which then can be freed."""
+        self._waiting = waiting = self._loop.create_future()
+        self._ring_at(self._loop.time() + CLOSE_WAITS[0])
+        with contextlib.suppress(OSError):
+            await waiting
 
     async def _close(self) -> None:
         # Close Session leaves before the first await, so that not even a second cancellation can keep it back.
@@ -266,15 +276,23 @@ class Session:
         """Open Session Request and Response (sections 13.17 and 13.18)."""
         self._console_id = int.from_bytes(os.urandom(4), "little") | 1
         proposal = b"".join(struct.pack("<BxxBBxxx", kind, 8, number) for kind, number in enumerate(suite.algorithms))
+
+        def take_slot(answer: bytes) -> bool:
+            (self._managed_id,) = struct.unpack_from("<I", answer, 8)
+            self._opening = False
+            return True
+
+        self._opening = True
         answer = await self._handshake(
             packets.OPEN_SESSION,
             struct.pack("<BxxI", privilege, self._console_id) + proposal,
             36,
             waits,
+            take_slot,
         )
         if tuple(answer[at] & 0x3F for at in (16, 24, 32)) != suite.algorithms:
+            self._send(self._rakp3(constants.MSC_NO_CIPHER_SUITE_MATCH))
             raise SuiteRefused("the BMC chose other algorithms")
-        (self._managed_id,) = struct.unpack_from("<I", answer, 8)
 
     async def _authenticate(self, suite: Suite, username: bytes, password: bytes, privilege: Privilege) -> None:
         """RAKP messages 1 to 4 (sections 13.20 to 13.23) and the session's keys (sections 13.31 and 13.32)."""
@@ -563,7 +581,8 @@ class Session:
 
     def _take(self, packet: bytes) -> None:
         """Take one packet: the awaited answer, or nothing."""
-        if self._waiting is None or self._waiting.done():
+        # Also a log-in that was cancelled this very moment wants to know its slot.
+        if self._waiting is None or (self._waiting.done() and not self._opening):
             self._drop("nothing was asked")
             return
         try:
@@ -573,7 +592,7 @@ class Session:
             return
         if answer is None:
             self._drop("not an answer to what was asked")
-        elif answer is not MORE:
+        elif answer is not MORE and not self._waiting.done():
             self._waiting.set_result(answer)
 
     def _end_wait(self, error: OSError) -> None:

@@ -10,7 +10,7 @@ def decode(kind: int, raw: bytes) -> str:
     """Return printable text without blanks around it: names go into labels, and what a BMC sends is untrusted."""
     match kind:
         case 0:
-            text = raw.decode("utf-8", "replace")
+            text = unicode(raw)
         case 1:
             text = "".join(BCD_PLUS[byte >> 4] + BCD_PLUS[byte & 0xF] for byte in raw)
         case 2:
@@ -18,6 +18,17 @@ def decode(kind: int, raw: bytes) -> str:
         case _:
             text = raw.decode("latin-1")
     return "".join(character if character.isprintable() else " " for character in text).strip()
+
+
+def unicode(raw: bytes) -> str:
+    """Return Unicode text, of which the specification names no encoding: UTF-8 where it is that without controls, else
+    UTF-16 as the PCs of its time had it, low byte first.
+    """
+    text = raw.rstrip(b"\0").decode("utf-8", "replace")
+    if text.isprintable() and "\ufffd" not in text:
+        return text
+    wide = raw[: len(raw) // 2 * 2].decode("utf-16-le", "replace").rstrip("\0")
+    return wide if len(raw) % 2 == 0 and wide.isprintable() and "\ufffd" not in wide else text
 
 
 def unpack_6_bit(raw: bytes) -> str:

@@ -1,7 +1,6 @@
 """What the IPMI tests share: readers, credentials, and the two BMCs of tests.peers."""
 
 import asyncio
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -109,9 +108,3 @@ async def bmc() -> AsyncIterator[ScriptedBmc]:
 def freeipmi(peer: Callable[[str], str]) -> str:
     """The path of FreeIPMI's ipmi-sensors."""
     return peer("ipmi-sensors")
-
-
-@pytest.fixture
-def ipmitool() -> str | None:
-    """The path of ipmitool, where it is installed."""
-    return shutil.which("ipmitool")

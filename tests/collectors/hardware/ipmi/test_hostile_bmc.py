@@ -2,6 +2,7 @@
 
 import asyncio
 import hmac
+import math
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Iterator
@@ -10,14 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collectors.failures import NoAddress, TimedOut, Unauthorized, Unavailable, UnexpectedReply
-from collectors.hardware.ipmi import Ipmi, IpmiOptions, packets, session
+from collectors.failures import CheckFailure, NoAddress, TimedOut, Unauthorized, Unavailable, UnexpectedReply
+from collectors.hardware.ipmi import Ipmi, IpmiOptions, packets, session, survey
 from collectors.hardware.ipmi.oem import vendor
 from collectors.hardware.ipmi.repository import MAX_RECORDS
 from collectors.reading import HardwareReading, Verdict
 from collectors.registry import LampTarget
+from collectors.secret import Credential, Secret
 from tests.peers import scripted_bmc
-from tests.peers.ipmi_sim import SimSensor
+from tests.peers.ipmi_sim import SimSensor, temperature
 from tests.peers.scripted_bmc import (
     CANCELLED,
     GET_CHASSIS_STATUS,
@@ -37,12 +39,16 @@ from tests.peers.scripted_bmc import (
 Read = Callable[..., Awaitable[HardwareReading]]
 
 
+SEND_MESSAGE = (0x06, 0x34)
+
+
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same retries, in a twentieth of the time."""
     monkeypatch.setattr(session, "WAITS", (0.05, 0.075, 0.125, 0.25))
     monkeypatch.setattr(session, "CLOSE_WAITS", (0.05, 0.05))
     monkeypatch.setattr(vendor, "WAITS", (0.05, 0.075))
+    monkeypatch.setattr(survey, "SATELLITE_WAITS", (0.05, 0.075))
 
 
 def reader_of(bmc: ScriptedBmc) -> Ipmi:
@@ -107,6 +113,8 @@ async def test_algorithms_that_we_did_not_propose_are_never_taken(bmc: ScriptedB
         await read(bmc)
     assert failure.value.step == "open session"
     assert bmc.opened == 0
+    await bmc.until(lambda: bmc.aborted == 2)
+    assert bmc.sessions == {}
 
 
 # --- silence ---
@@ -349,8 +357,11 @@ async def test_a_reservation_that_is_always_cancelled_ends_the_read(bmc: Scripte
 
 
 @pytest.mark.parametrize("part", [255, 20, 9, 5])
-async def test_records_are_read_in_parts_as_small_as_the_bmc_wants(bmc: ScriptedBmc, read: Read, part: int) -> None:
-    bmc.answers[GET_SDR] = lambda data: scripted_bmc.TOO_LONG if data[5] > part else bmc.sdr(data)
+@pytest.mark.parametrize("refusal", ["c4", "c7", "c8", "c9", "ca", "cc", "ff"])
+async def test_records_are_read_in_parts_as_small_as_the_bmc_wants(
+    bmc: ScriptedBmc, read: Read, part: int, refusal: str
+) -> None:
+    bmc.answers[GET_SDR] = lambda data: bytes.fromhex(refusal) if data[5] > part else bmc.sdr(data)
     reading = await read(bmc)
     assert reading.complete
     assert len(reading.sensors) == 18
@@ -419,6 +430,76 @@ async def test_a_non_linear_sensor_is_converted_by_the_factors_of_its_reading(bm
     assert ("Crooked", 500.0) in {(value.sensor, value.value) for value in reading.sensors}
     bmc.answers[0x04, 0x23] = INVALID_COMMAND
     assert "Crooked" not in {value.sensor for value in (await read(bmc)).sensors}
+
+
+# --- satellite controllers (sections 6.13 and 22.7) ---
+
+RISER = 0x72
+
+
+@pytest.fixture
+def satellite(bmc: ScriptedBmc) -> ScriptedBmc:
+    """The scripted BMC with a temperature on a satellite controller, behind channel 6 and on LUN 2."""
+    record = bytearray(temperature(90, "Riser Temp", 44, owner=RISER).record(90))
+    record[6] = 6 << 4 | 2
+    bmc.records.append(bytes(record))
+    return bmc
+
+
+def bridged(request: bytes, answer: bytes) -> bytes:
+    """Return a satellite's message in answer to the one inside a Send Message request."""
+    head = bytes([0x81, (request[2] >> 2) + 1 << 2])
+    body = bytes([request[1], request[5] & 0xFC | request[2] & 3, request[6]]) + answer
+    return head + scripted_bmc.checksum(head) + body + scripted_bmc.checksum(body)
+
+
+async def test_a_satellites_answer_is_taken_out_of_the_bmcs(satellite: ScriptedBmc, read: Read) -> None:
+    asked: list[bytes] = []
+
+    def forward(data: bytes) -> bytes:
+        asked.append(data)
+        return OK + bridged(data, OK + bytes.fromhex("2c c0 00 00"))
+
+    satellite.answers[SEND_MESSAGE] = forward
+    reading = await read(satellite)
+    assert ("Riser Temp", 44.0) in {(value.sensor, value.value) for value in reading.sensors}
+    (sent,) = asked
+    assert sent[0] == 0x40 | 6  # tracked, channel 6
+    assert (sent[1], sent[2] >> 2, sent[2] & 3, sent[4], sent[6], sent[7]) == (RISER, 0x04, 2, 0x20, 0x2D, 90)
+    assert sum(sent[1:4]) % 256 == sum(sent[4:]) % 256 == 0
+
+
+async def test_a_satellites_answer_may_come_after_the_bmcs_on_its_own(satellite: ScriptedBmc, read: Read) -> None:
+    def apart(kind: int, packet: bytes) -> list[bytes]:
+        if kind != IPMI or satellite.asked[-1][:2] != SEND_MESSAGE:
+            return [packet]
+        (talk,) = satellite.sessions.values()
+        talk.sequence += 1
+        answer = bridged(satellite.asked[-1][2], OK + bytes.fromhex("2c c0 00 00"))
+        return [packet, scripted_bmc.seal(talk, answer)]
+
+    satellite.answers[SEND_MESSAGE] = OK
+    satellite.tamper = apart
+    reading = await read(satellite)
+    assert ("Riser Temp", 44.0) in {(value.sensor, value.value) for value in reading.sensors}
+
+
+@pytest.mark.parametrize(
+    ("answer", "evidence"),
+    [
+        (b"\x83", "completion code 83h"),
+        (lambda data: OK + bridged(data, b"\xcb"), "completion code cbh"),
+        (lambda _data: None, "the BMC stopped answering inside the session"),
+    ],
+)
+async def test_a_satellite_that_does_not_tell_costs_only_its_own_sensor(
+    satellite: ScriptedBmc, read: Read, answer: scripted_bmc.Answer, evidence: str
+) -> None:
+    satellite.answers[SEND_MESSAGE] = answer
+    lamps = {lamp.component: lamp for lamp in (await read(satellite)).lamps}
+    assert lamps["Riser Temp"].verdict == Verdict.UNKNOWN
+    assert evidence in lamps["Riser Temp"].evidence
+    assert lamps["CPU Temp"].verdict == Verdict.NORMAL
 
 
 # --- commands that fail ---
@@ -581,3 +662,43 @@ async def test_an_answer_that_belongs_to_another_session_is_dropped(bmc: Scripte
     with pytest.raises(TimedOut) as failure:
         await read(bmc)
     assert failure.value.step == "sensors"
+
+
+COMMANDS = st.sampled_from(
+    [
+        *(GET_DEVICE_ID, GET_CHASSIS_STATUS, GET_SEL_INFO, GET_SDR_INFO, scripted_bmc.RESERVE_SDR, GET_SDR),
+        *(GET_SENSOR_READING, scripted_bmc.READ_FRU, scripted_bmc.SET_PRIVILEGE, (0x04, 0x20), (0x04, 0x21)),
+    ]
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    lies=st.dictionaries(COMMANDS, st.binary(min_size=1, max_size=40), max_size=8),
+    readings=st.lists(st.binary(max_size=6), max_size=8),
+    manufacturer=st.sampled_from([0, 674, 10368, 11, 2011, 42, 0xFFFFF]),
+    record=st.binary(max_size=70),
+)
+async def test_whatever_a_bmc_says_a_read_ends_with_a_reading_or_a_reason_and_a_closed_session(
+    lies: dict[tuple[int, int], bytes], readings: list[bytes], manufacturer: int, record: bytes
+) -> None:
+    sensors = [temperature(number, f"Temp {number}", 7) for number in range(len(readings))]
+    async with ScriptedBmc(records=[*(each.record(each.number) for each in sensors), record]) as bmc:
+        bmc.readings = dict(enumerate(readings))
+        bmc.answers = dict(lies)
+        bmc.made_by(manufacturer)
+        reader = Ipmi(IpmiOptions(address="127.0.0.1", port=bmc.port, oem=True))
+        target = LampTarget(Credential("monitor", Secret("secret-of-the-bmc")))
+        for _ in range(2):  # the second with what the first left behind
+            try:
+                reading = await reader.read(target, asyncio.get_running_loop().time() + 20)
+            except CheckFailure:
+                continue
+            assert len({lamp.component for lamp in reading.lamps}) == len(reading.lamps)
+            assert all(math.isfinite(sensor.value) for sensor in reading.sensors)
+            unread = {
+                f"Temp {number}" for number, told in enumerate(readings) if not told[2:] or told[1] & 0x60 != 0x40
+            }
+            if GET_SENSOR_READING not in lies:
+                assert not {lamp.component for lamp in reading.lamps if lamp.verdict == Verdict.NORMAL} & unread
+        assert bmc.opened == bmc.closed > 0

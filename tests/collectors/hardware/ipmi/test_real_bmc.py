@@ -1,5 +1,7 @@
 """The reader against OpenIPMI's simulator, with FreeIPMI's ipmi-sensors as the second opinion on the same BMC."""
 
+import asyncio
+import contextlib
 import csv
 import io
 import os
@@ -7,11 +9,12 @@ import socket
 import subprocess
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from collectors.failures import Refused, Unauthorized, Unavailable
-from collectors.hardware.ipmi import Ipmi, IpmiOptions
+from collectors.hardware.ipmi import Ipmi, IpmiOptions, session
 from collectors.reading import Hardware, HardwareReading, Lamp, Quantity, Verdict
 from collectors.registry import SOURCES, LampTarget
 from collectors.secret import Credential, Secret
@@ -157,6 +160,79 @@ async def test_records_of_a_bmc_without_a_repository_are_those_of_its_devices(si
     assert reading.complete
     assert {sensor.sensor for sensor in reading.sensors} == {"CPU Temp", "Ambient Temp", "Temp"}
     assert any(line.startswith("04/21") for line in reading.transcript)
+
+
+async def test_sensors_of_one_number_on_other_luns_are_others(sim: Sim, read: Read) -> None:
+    elsewhere = [temperature(1, f"LUN {lun} Temp", 50 + lun, lun=lun) for lun in (1, 3)]
+    with sim(sensors=(*SENSORS, *elsewhere)) as bmc:
+        reading = await read(bmc)
+    values = {sensor.sensor: sensor.value for sensor in reading.sensors}
+    assert (values["CPU Temp"], values["LUN 1 Temp"], values["LUN 3 Temp"]) == (42.0, 51.0, 53.0)
+
+
+async def test_the_event_log_fills_and_overflows(sim: Sim, read: Read) -> None:
+    with sim() as bmc:
+        bmc.command("sel_enable 0x20 4 0x0a")
+        fills = []
+        for _ in range(6):
+            reading = await read(bmc)
+            (lamp,) = [lamp for lamp in reading.lamps if lamp.component == "SEL"]
+            fills.append((reading.logs[0].entries, reading.logs[0].used_ratio, lamp.verdict))
+            with contextlib.suppress(RuntimeError):  # the fifth does not fit in
+                bmc.command("sel_add 0x20 2 0 0 0 0 0x20 0 4 1 1 1 1 0 0")
+    assert fills == [
+        *((count, count / 4, Verdict.NORMAL) for count in range(5)),
+        (4, 1.0, Verdict.WARNING),
+    ]
+
+
+@pytest.fixture
+def cancelled_read(read: Read, monkeypatch: pytest.MonkeyPatch) -> Callable[[IpmiSim, int], Awaitable[None]]:
+    """Read a BMC once, cancelled when the message with this number has just been sent."""
+    exchange, left = session.Session._exchange, 0
+
+    async def counting(talk: session.Session, *arguments: Any) -> bytes:
+        nonlocal left
+        left -= 1
+        task = asyncio.current_task()
+        if left == 0 and task is not None:
+            task.cancel()
+        return await exchange(talk, *arguments)
+
+    async def once(bmc: IpmiSim, number: int) -> None:
+        nonlocal left
+        left = number
+        running = asyncio.ensure_future(read(bmc))
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    monkeypatch.setattr(session.Session, "_exchange", counting)
+    return once
+
+
+OPEN_SUITE_3, RAKP_1, RAKP_3 = 2, 3, 4
+"""Messages of a log-in to the simulator, which refuses suite 17 first."""
+SIMULATORS_SLOTS = 63
+
+
+async def test_no_cancelled_read_leaves_its_session_behind(
+    sim: Sim, read: Read, cancelled_read: Callable[[IpmiSim, int], Awaitable[None]]
+) -> None:
+    with sim() as bmc:
+        for number in (RAKP_3, 5, 6, 7, 8, 9, 10, 30, 50):
+            await cancelled_read(bmc, number)
+        assert (await read(bmc)).complete
+        assert bmc.sessions() == (10, 10)
+
+
+@pytest.mark.parametrize("number", [OPEN_SUITE_3, RAKP_1])
+async def test_no_cancelled_log_in_holds_a_slot(
+    sim: Sim, read: Read, cancelled_read: Callable[[IpmiSim, int], Awaitable[None]], number: int
+) -> None:
+    with sim() as bmc:
+        for _ in range(2 * SIMULATORS_SLOTS):
+            await cancelled_read(bmc, number)
+        assert (await read(bmc)).complete
 
 
 def fru() -> bytes:

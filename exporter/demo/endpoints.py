@@ -111,12 +111,26 @@ class Https(Http):
         self.tls = tls
 
 
+def _key_exchange_offer() -> bytes:
+    """Return an SSH_MSG_KEXINIT (RFC 4253 §7.1) as a binary packet (§6), with all that a server must know."""
+    both = ("aes128-ctr", "aes128-ctr", "hmac-sha2-256", "hmac-sha2-256", "none", "none")
+    lists = ("curve25519-sha256", "ssh-ed25519", *both, "", "")
+    names = b"".join(len(each).to_bytes(4, "big") + each.encode() for each in lists)
+    payload = b"\x14" + bytes(16) + names + bytes(5)
+    padding = 8 - (len(payload) + 5) % 8 + 4
+    return (len(payload) + padding + 1).to_bytes(4, "big") + bytes([padding]) + payload + bytes(padding)
+
+
+SSH_GREETING = b"SSH-2.0-demo\r\n" + _key_exchange_offer()
+"""What an SSH server says first, whoever asks."""
+
+
 class Ssh(Endpoint):
-    """SSH identification (RFC 4253 §4.2) and nothing after it."""
+    """SSH's identification (RFC 4253 §4.2) and its offer to exchange keys, and nothing after them."""
 
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Identify, let the client identify itself, and close."""
-        writer.write(b"SSH-2.0-demo\r\n")
+        """Greet, let the client identify itself, and close."""
+        writer.write(SSH_GREETING)
         await reader.readline()
 
 

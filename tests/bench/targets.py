@@ -25,6 +25,7 @@ import uvloop
 
 from collectors import ber, ldapwire
 from collectors import mysqlwire as wire
+from exporter.demo.endpoints import SSH_GREETING
 from tests.bench.measure import Questions
 from tests.peers.certificates import server_context
 from tests.peers.dns import record, response
@@ -135,7 +136,7 @@ TALKS: Mapping[str, Talk] = {
             b"\x02\x01\x03\x63": ldap_found(3),
         },
     ),
-    "ssh": Talk(b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n"),
+    "ssh": Talk(SSH_GREETING),
 }
 
 

@@ -14,6 +14,7 @@ from collectors.reading import Verdict
 from exporter.clock import SystemClock
 from exporter.config import ConfigError
 from exporter.contract.incidents import IncidentEvent, What, holding
+from exporter.demo.endpoints import SSH_GREETING
 from exporter.desk import Desk
 from exporter.families import Selection
 from exporter.ledger import Ledger, incident_events, incident_record
@@ -36,7 +37,7 @@ class Greeting(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._transport.write(b"SSH-2.0-greeter\r\n")
+        self._transport.write(SSH_GREETING)
 
     def data_received(self, _data: bytes) -> None:
         self._transport.close()

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from exporter.demo.endpoints import SSH_GREETING
+
 PROGRAM = [sys.executable, "-c", "from exporter.cli import main; main()"]
 CONFIG = """\
 global: {interval: 800ms, recheck_interval: 500ms, timeout: 400ms, outage_notice_after: 1s}
@@ -141,7 +143,7 @@ def test_kill_9_and_a_restart_keep_down_since(folder: Path, closed_port: int) ->
 
     with socket.create_server(("127.0.0.1", closed_port)) as server, running(folder, "--log.level=debug") as process:
         connection, _ = server.accept()
-        connection.sendall(b"SSH-2.0-test\r\n")
+        connection.sendall(SSH_GREETING)
         process.wait_for("untried -> up")
         connection.close()
         server.close()
@@ -215,10 +217,10 @@ def test_a_probe_of_a_service_that_answers_is_ok(folder: Path, closed_port: int)
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         )
         connection, _ = server.accept()
-        connection.sendall(b"SSH-2.0-test\r\n")
+        connection.sendall(SSH_GREETING)
         said, _ = process.communicate(timeout=30)
         connection.close()
-    assert "SSH-2.0-test" in said
+    assert "SSH-2.0-demo" in said
     assert "OK: it answers as it should" in said
     assert process.returncode == 0
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.demo.endpoints import Authority, Endpoint, Http, Https, Ssh
+from exporter.demo.endpoints import SSH_GREETING, Authority, Endpoint, Http, Https, Ssh
 
 HOSTNAME = "web01.example"
 REQUEST = b"GET / HTTP/1.1\r\nHost: web01.example\r\n\r\n"
@@ -66,8 +66,8 @@ async def test_http_answers_and_closes(http: Http) -> None:
     assert reply.endswith(b"not now")
 
 
-async def test_ssh_identifies_itself_and_closes_after_the_clients_line(ssh: Ssh) -> None:
-    assert await ask(ssh, b"SSH-2.0-client\r\n") == b"SSH-2.0-demo\r\n"
+async def test_ssh_greets_offers_keys_and_closes_after_the_clients_line(ssh: Ssh) -> None:
+    assert await ask(ssh, b"SSH-2.0-client\r\n") == SSH_GREETING
 
 
 async def test_https_has_a_certificate_that_a_strict_client_trusts(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ async def test_a_dead_services_port_is_given_to_nobody_else(http: Http) -> None:
 
 async def test_a_service_that_dies_drops_its_open_connections(ssh: Ssh) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", ssh.port)
-    assert await reader.readline() == b"SSH-2.0-demo\r\n"
+    assert await reader.readexactly(len(SSH_GREETING)) == SSH_GREETING
     async with asyncio.timeout(5):
         await ssh.stop()
         with contextlib.suppress(ConnectionResetError):

@@ -98,7 +98,7 @@ def result(content: bytes) -> Result:
 def meaning(said: Result, step: str, shown: str) -> CheckFailure:
     """Return the failure that a result is."""
     match said.code:
-        case 7 | 8 | 13 | 14 | 48 | 49 | 50:
+        case 7 | 14 | 48 | 49 | 50:
             return Unauthorized(step, shown)
         case 1 if "bind" in said.text.lower():  # Active Directory's way to ask for a log-in
             return Unauthorized(step, shown)
@@ -108,7 +108,7 @@ def meaning(said: Result, step: str, shown: str) -> CheckFailure:
             return TimedOut(step, shown)
         case 2:
             return UnexpectedReply(step, shown)
-        case 17 | 18 | 34:
+        case 8 | 13 | 17 | 18 | 34:  # it wants TLS or a stronger log-in; a search with a mistake
             return Misconfigured(step, shown)
     return WrongContent(step, shown)
 

@@ -212,12 +212,12 @@ REFUSED = frozenset(
         1130,  # our host is not allowed to connect
         *(1142, 1143, 1227, 1370),  # no right to read this
         *(1820, 1862, 3118, 3955, 4150, 4151),  # password expired; account locked, also after too many wrong passwords
-        *(1524, 3159),  # the account's plugin is not loaded; it wants TLS
+        1524,  # the account's plugin is not loaded
     }
 )
-OUR_FAULT = frozenset({1064, 1065, 1129, 1148, 1251, 1290, 1792, 4166})
+OUR_FAULT = frozenset({1064, 1065, 1129, 1148, 1251, 1290, 1792, 3159, 4166})
 """A query with a mistake, or that writes or asks for a file; 1129: our host is blocked, after too many broken
-connections from it."""
+connections from it; 3159: only TLS is let in."""
 INTERRUPTED = frozenset({1205, 1317, 1969, 3024})
 """By the limit that we set, or by somebody; 1205 waited for a lock."""
 UNKNOWN = frozenset({1064, 1193})

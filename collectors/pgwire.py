@@ -136,4 +136,6 @@ def _pooler(message: str) -> type[CheckFailure]:
         return Unauthorized
     if message.startswith("no such database"):
         return WrongContent
+    if "statement pooling" in message:  # it has no transactions, and so nothing that only reads
+        return Misconfigured
     return Unavailable if any(words in message for words in POOLER_NOT_NOW) else UnexpectedReply

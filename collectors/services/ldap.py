@@ -157,7 +157,7 @@ async def _bind_and_search(session: _Session, opts: LdapOptions | LdapsOptions) 
             await session.result(wire.DONE, tolerated=frozenset({wire.SIZE_LIMIT}), entries=1)
         else:
             await session.result(wire.DONE, tolerated=frozenset({wire.SIZE_LIMIT, wire.NO_OBJECT}))
-    except Unauthorized:
+    except (Unauthorized, Misconfigured):  # it does not want nobody, or not in the clear
         if asked:
             raise
     session.request(ber.element(wire.UNBIND), shown_as="UnbindRequest")

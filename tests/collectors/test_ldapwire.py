@@ -125,7 +125,7 @@ def test_no_filter_breaks_the_parser(said: str) -> None:
         (49, "80090308: LdapErr: DSID-0C09044E, data 775", Unauthorized),
         (48, "anonymous bind disallowed", Unauthorized),
         (50, "", Unauthorized),
-        (13, "TLS confidentiality required", Unauthorized),
+        (13, "TLS confidentiality required", Misconfigured),
         (1, "In order to perform this operation a successful bind must be completed", Unauthorized),
         (1, "", WrongContent),
         (51, "", Unavailable),

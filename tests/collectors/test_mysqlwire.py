@@ -142,6 +142,7 @@ def test_no_packet_breaks_the_parsers(body: bytes) -> None:
         (1142, "SELECT command denied", Unauthorized),
         (4150, "User is blocked because of too many credential errors", Unauthorized),
         (1064, "You have an error in your SQL syntax", Misconfigured),
+        (3159, "Connections using insecure transport are prohibited", Misconfigured),
         (1792, "Cannot execute statement in a READ ONLY transaction", Misconfigured),
         (1969, "max_statement_time exceeded", TimedOut),
         (3024, "maximum statement execution time exceeded", TimedOut),

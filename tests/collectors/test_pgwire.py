@@ -74,6 +74,7 @@ def test_no_message_breaks_the_parsers(head: bytes, body: bytes) -> None:
         ("08P01", "no more connections allowed (max_client_conn)", Unavailable),
         ("08P01", "server login has been failing, try again later (server_login_retry)", Unavailable),
         ("08P01", "query_wait_timeout", Unavailable),
+        ("08P01", "transaction blocks not allowed in statement pooling mode", Misconfigured),
         ("08P01", "invalid message format", UnexpectedReply),
     ],
 )

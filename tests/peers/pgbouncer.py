@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from types import TracebackType
 
 from tests.peers.own import OwnUser
 from tests.peers.postgres import PROBE
@@ -16,7 +17,6 @@ listen_port = {port}
 unix_socket_dir =
 auth_type = scram-sha-256
 auth_file = {folder}/users
-pool_mode = transaction
 client_tls_sslmode = allow
 client_tls_key_file = {certificate}
 client_tls_cert_file = {certificate}
@@ -46,3 +46,8 @@ class PgBouncer(OwnUser):
     def ready(self) -> bool:
         """Tell whether it accepts connections."""
         return accepts(self.port)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.remove()

@@ -134,7 +134,7 @@ async def test_without_a_credential_every_answer_is_told_as_what_it_is(
     ("answers", "failure"),
     [
         ((result(wire.BOUND, 49),), Unauthorized),
-        ((result(wire.BOUND, 13, "confidentiality required"),), Unauthorized),
+        ((result(wire.BOUND, 13, "confidentiality required"),), Misconfigured),
         ((result(wire.BOUND, 53),), Unavailable),
         ((BOUND, DONE), WrongContent),
         ((BOUND, (REFERENCE, DONE)), WrongContent),
@@ -162,7 +162,7 @@ async def test_what_is_looked_for_has_to_be_found_also_without_a_credential(serv
 
 
 @pytest.mark.parametrize(
-    ("code", "failure"), [(52, Unavailable), (51, Unavailable), (8, Unauthorized), (2, UnexpectedReply)]
+    ("code", "failure"), [(52, Unavailable), (51, Unavailable), (8, Misconfigured), (2, UnexpectedReply)]
 )
 async def test_a_notice_of_disconnection_is_heard(
     serve: Serve, run: Attempt, code: int, failure: type[CheckFailure]
@@ -290,7 +290,7 @@ async def test_slapd_with_an_expired_certificate_and_that_wants_tls_is_told(
             assert reading.certificate_expiry is not None
         assert (await run("ldap", directory.port)).failure is None
         in_the_clear = await run("ldap", directory.port, credential=PROBE, starttls="off")
-        assert isinstance(in_the_clear.failure, Unauthorized)
+        assert isinstance(in_the_clear.failure, Misconfigured)
 
 
 async def test_ldaps_is_encrypted_from_the_first_byte(serve: Serve, run: Attempt, authority: Authority) -> None:

@@ -431,7 +431,8 @@ async def test_pgbouncer_is_judged_like_the_server_behind_it(
     peer: Callable[[str], str], postgres: Postgres, run: Attempt, authority: Authority, verified: dict[str, Any]
 ) -> None:
     program = peer("pgbouncer")
-    with PgBouncer(program, authority.issue(NAME), postgres.port, "query_wait_timeout = 1") as pooler:
+    settings = "pool_mode = transaction\nquery_wait_timeout = 1"
+    with PgBouncer(program, authority.issue(NAME), postgres.port, settings) as pooler:
         assert (await run("postgresql", pooler.port, **verified)).failure is None
         reading = await run("postgresql", pooler.port, credential=PROBE, query=STOCK, expect=7, **verified)
         assert reading.failure is None
@@ -445,3 +446,25 @@ async def test_pgbouncer_is_judged_like_the_server_behind_it(
         finally:
             postgres.start()
         assert isinstance(reading.failure, Unavailable)
+
+
+async def test_pgbouncer_without_transactions_is_our_mistake(
+    peer: Callable[[str], str], postgres: Postgres, run: Attempt, authority: Authority
+) -> None:
+    with PgBouncer(peer("pgbouncer"), authority.issue(NAME), postgres.port, "pool_mode = statement") as pooler:
+        assert (await run("postgresql", pooler.port)).failure is None
+        assert isinstance((await run("postgresql", pooler.port, credential=PROBE)).failure, Misconfigured)
+
+
+async def test_pgbouncer_that_is_full_is_unavailable(
+    peer: Callable[[str], str], postgres: Postgres, run: Attempt, authority: Authority
+) -> None:
+    with PgBouncer(peer("pgbouncer"), authority.issue(NAME), postgres.port, "max_client_conn = 1") as pooler:
+        async with contextlib.AsyncExitStack() as guests:
+            for _ in range(2):
+                reader, writer = await asyncio.open_connection("127.0.0.1", pooler.port)
+                guests.callback(writer.close)
+                writer.write(startup(user="probe", database="postgres"))
+                await reader.readexactly(1)
+            reading = await run("postgresql", pooler.port)
+    assert isinstance(reading.failure, Unavailable)

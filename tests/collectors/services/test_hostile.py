@@ -59,6 +59,8 @@ def options_of(name: str, port: int, *, tls: bool = False) -> Options:
         chosen |= {"certificate": "ignore", "ca_file": None}
     if tls and "tls" in kind.options.model_fields:
         chosen["tls"] = True
+    if tls and "mode" in kind.options.model_fields:
+        chosen["mode"] = "implicit"
     return kind.options.model_validate(chosen)
 
 

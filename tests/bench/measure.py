@@ -41,6 +41,12 @@ def resident_bytes(pid: int) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
+def most_resident_bytes(pid: int) -> int:
+    """Return the most memory that a process ever had in RAM."""
+    lines = Path(f"/proc/{pid}/status").read_text("utf-8").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) * 1024
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """The rounds of one quantity. Multiplied by ``scale`` it has the unit of its row."""

@@ -21,7 +21,7 @@ CHECKS_PER_SERVER = 12
 NAME = "shop.example"
 """What the targets' certificate is for."""
 HEAD = """\
-global: {{interval: {interval}ms, lamp_interval: {interval}ms, {rest}}}
+global: {{interval: {interval}ms, lamp_interval: {lamps}ms, {rest}}}
 credentials:
   bmc: {{username: monitor, password_file: password}}
   v2c: {{community_file: password}}
@@ -70,9 +70,12 @@ def own_address(number: int) -> str:
     return f"127.1.{number // 250}.{number % 250 + 1}"
 
 
-def head(interval: float, rest: str = "timeout: 5s") -> str:
-    """Return all but the servers; ``interval`` (seconds) is that of checks and of lamps, ``rest`` other settings."""
-    return HEAD.format(interval=int(interval * 1000), rest=rest)
+def head(interval: float, rest: str = "timeout: 5s", lamps: float = 0.0) -> str:
+    """Return all but the servers; ``interval`` (seconds) is that of checks, and of lamps where these say no other.
+
+    ``rest`` are other settings.
+    """
+    return HEAD.format(interval=int(interval * 1000), lamps=int((lamps or interval) * 1000), rest=rest)
 
 
 def inventory(servers: Mapping[str, Sequence[str]], lamp: str = "", address: Callable[[int], str] = one_address) -> str:
@@ -87,6 +90,22 @@ def inventory(servers: Mapping[str, Sequence[str]], lamp: str = "", address: Cal
             lamp=lamp,
         )
         for number, (name, services) in enumerate(servers.items())
+    )
+    return "".join(parts)
+
+
+def controllers(ports: Sequence[int]) -> str:
+    """Return a server without services for each BMC on these ports."""
+    parts = (
+        SHORT_SERVER.format(
+            name=f"bmc{number:05}",
+            address=one_address(number),
+            host=NAME,
+            rack=f"b{number // 40}",
+            services="",
+            lamp=f"{{source: ipmi, address: 127.0.0.1, port: {port}, credential: bmc}}",
+        )
+        for number, port in enumerate(ports)
     )
     return "".join(parts)
 

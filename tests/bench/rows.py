@@ -12,8 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from exporter.timetable import share
-from tests.bench import ours, peers, snmp
-from tests.bench.measure import Answer, Helper, Sample, children_seconds, cpu_seconds, resident_bytes
+from tests.bench import bmcs, ours, peers, snmp
+from tests.bench.measure import (
+    Answer,
+    Helper,
+    Sample,
+    children_seconds,
+    cpu_seconds,
+    most_resident_bytes,
+    resident_bytes,
+)
 from tests.bench.ours import CHECKS_PER_SERVER, Exporter
 from tests.bench.protocols import MIX, PROTOCOLS, Protocol, row_key
 from tests.bench.report import BLACKBOX, ROWS, Result
@@ -46,9 +54,16 @@ FILLING = 100.0
 """Seconds in which all have their first run at a minute's interval, or the machine is too slow for it."""
 FASTER = 60
 SUCCESSES = r'dserver_exporter_checks_total\{[^}]*result="success"\}'
+BMCS = 1_000
+LAMPS = 86_400.0
+"""Seconds between two reads of a BMC: in earnest, so that none has its second turn in the pass."""
+PATIENCE = 500.0
+"""Seconds for a pass; the exporter begins ten first reads a second."""
+CYCLE = 6.0
+"""Seconds between two runs of a check that goes on meanwhile."""
 IPMI_ADDRESS = "127.0.0.2"
 """Where the relay has port 623: another address than that of a BMC which this machine may have."""
-MILLI, MEGA, KILO = 1e3, 1e-6, 1e-3
+MILLI, MEGA, KILO, MEBI = 1e3, 1e-6, 1e-3, 2**20
 
 
 @dataclass
@@ -255,6 +270,34 @@ class Bench:
         with self._exporter(configuration, password=password) as exporter:
             reads = r"dserver_lamp_check_success\{[^}]*\}"
             return self._in_turns(title, target, exporter, reads, contenders, READS)
+
+    def _pass_over_bmcs(self) -> None:
+        title = f"{BMCS:,} BMCs in one pass"
+        services = ours.fleet(round(RATE * CYCLE) // CHECKS_PER_SERVER, self._ports["tcp"])
+        with Helper("bmcs") as controllers, self._exporter(ours.head(CYCLE), bmcs.PASSWORD) as exporter:
+            ports = controllers.ask({"start": BMCS})["ports"]
+            exporter.configure(ours.head(CYCLE, lamps=LAMPS) + services)
+            exporter.reload()
+            time.sleep(2 * CYCLE)  # every check has had its first run
+            before, began = resident_bytes(exporter.pid), time.monotonic()
+            exporter.configure(ours.head(CYCLE, lamps=LAMPS) + services + ours.controllers(ports))
+            exporter.reload()
+            lag, read = 0.0, 0.0
+            while read < BMCS:
+                read = exporter.metric(r"dserver_lamp_check_success\{[^}]*\}")
+                lag = max(lag, exporter.metric("dserver_exporter_schedule_lag_seconds"))
+                if time.monotonic() - began > PATIENCE:
+                    raise RuntimeError(f"{read:,.0f} of {BMCS:,} BMCs were read in {PATIENCE:.0f} s")
+                self._tell(f"{title}: {read:,.0f} read")
+                time.sleep(1.0)
+            self.results["bmcs"] = Result(Sample((time.monotonic() - began,)))
+            self.results["bmcs-memory"] = Result(Sample(((resident_bytes(exporter.pid) - before) / MEBI,)))
+            self.results["bmcs-peak"] = Result(Sample(((most_resident_bytes(exporter.pid) - before) / MEBI,)))
+            self.results["bmcs-lag"] = Result(Sample((lag * MILLI,)))
+            self._note_lag(exporter)
+            sessions = controllers.ask()
+        if sessions["opened"] < BMCS or sessions["open"]:
+            raise RuntimeError(f"{BMCS:,} BMCs were read, and they say: {sessions}")
 
     def _rendering(self) -> None:
         with Helper("exposition") as child:
@@ -488,6 +531,7 @@ PARTS: Mapping[str, Callable[[Bench], None]] = {
     "protocols": Bench._protocols,
     "controllers": Bench._controllers,
     "agents": Bench._agents,
+    "bmcs": Bench._pass_over_bmcs,
     "rendering": Bench._rendering,
     "served": Bench._served,
     "load-short": lambda bench: bench._loading("load-short", ours.fleet),
@@ -497,7 +541,7 @@ PARTS: Mapping[str, Callable[[Bench], None]] = {
     "dark-virtual": Bench._dark_in_virtual_time,
 }
 """The parts of the benchmark, in their order."""
-LONG = frozenset({"load-long", "fleet", "dark-virtual"})
+LONG = frozenset({"bmcs", "load-long", "fleet", "dark-virtual"})
 """Those that a quick one leaves out."""
 
 

@@ -1,4 +1,4 @@
-"""Our side: inventories, the real dserver-exporter on them, and a process that loops attempts."""
+"""Our side: inventories, the real dserver-exporter on them, and a process that loops attempts and reads."""
 
 import asyncio
 import gzip
@@ -11,10 +11,12 @@ from pathlib import Path
 
 import uvloop
 
-import collectors.services  # noqa: F401 - for what it registers
+import collectors.hardware
+import collectors.services  # noqa: F401 - both for what they register
 from collectors.attempt import attempt
-from collectors.registry import CHECKS, ServiceTarget
-from tests.bench.measure import Questions, cpu_seconds
+from collectors.registry import CHECKS, SOURCES, LampTarget, ServiceTarget
+from collectors.secret import Credential, Secret
+from tests.bench.measure import Answer, Questions, cpu_seconds
 from tests.peers.process import ServerProcess
 
 CHECKS_PER_SERVER = 12
@@ -179,11 +181,14 @@ class Exporter(ServerProcess):
 
 
 async def loop_attempts() -> None:
-    """Answer questions: try a check again and again, so many at a time, for so many seconds."""
+    """Answer questions: try a check or read lamps again and again, so many at a time, for so many seconds."""
     loop = asyncio.get_running_loop()
     asked = Questions()
     target = ServiceTarget("127.0.0.1", NAME)
     while (question := await asyncio.to_thread(asked.next)) is not None:
+        if "source" in question:
+            asked.answer(passed=await loop_reads(question), failures=[])
+            continue
         kind = CHECKS[question["protocol"]]
         opts = kind.options.model_validate(question["options"])
         end = loop.time() + question["seconds"]
@@ -198,6 +203,26 @@ async def loop_attempts() -> None:
 
         await asyncio.gather(*(one() for _ in range(question["concurrency"])))
         asked.answer(passed=passed, failures=sorted(failures - {""}))
+
+
+async def loop_reads(question: Answer) -> int:
+    """Read lamps again and again, each loop with a reader of its own; return how often. Raises CheckFailure."""
+    kind = SOURCES[question["source"]]
+    options = kind.options.model_validate(question["options"])
+    said = question["credential"]
+    secrets = {name: Secret(text) for name, text in said["secrets"].items()}
+    target = LampTarget(Credential(said["values"].get("username", ""), values=said["values"], secrets=secrets))
+    loop = asyncio.get_running_loop()
+    end = loop.time() + question["seconds"]
+
+    async def one() -> int:
+        reader, read = kind.build(options), 0
+        while loop.time() < end:
+            await reader.read(target, loop.time() + 5.0)
+            read += 1
+        return read
+
+    return sum(await asyncio.gather(*(one() for _ in range(question["concurrency"]))))
 
 
 if __name__ == "__main__":

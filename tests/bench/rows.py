@@ -32,6 +32,8 @@ from tests.peers.snmpd import Snmpd
 
 RATE = 200.0
 """Checks a second: 10,000 servers with 12 each, every ten minutes."""
+READERS = 2
+"""Reads of SNMP agents at a time in a closed loop: this many cores the peer has."""
 READS = 4.0
 """Reads of the BMC a second."""
 CONCURRENCY = 10
@@ -243,23 +245,40 @@ class Bench:
 
     def _agents(self) -> None:
         simulator, program = peers.find("snmpd"), peers.find("snmp_exporter")
-        rows = {"snmp": ("v2c", "public"), "snmp-v3": ("v3", snmp.USER.auth_password)}
+        rows = {"snmp": "v2c", "snmp-v3": "v3"}
         if simulator is None:
-            self.results |= dict.fromkeys(rows, Result("snmpd is not installed"))
+            self.results |= {row: Result("snmpd is not installed") for key in rows for row in (key, f"{key}-paced")}
             return
         with ExitStack() as stack:
             agent = stack.enter_context(Snmpd(simulator, next(self._folders), snmp.served(), [snmp.USER]))
             port = self._targets.ask({"agent": agent.port})["ports"]["snmp"]
             peer = stack.enter_context(self._peer(program, snmp.module())) if program else None
-            for row, (auth, password) in rows.items():
-                contenders = []
-                if peer:
-                    url = f"{peer.url}/snmp?target=127.0.0.1:{port}&module=lamps&auth={auth}"
-                    contenders.append(Contender(row, peer, url, "\nlamp_2_1_0 3\n"))
-                lamp = f"source: snmp, address: 127.0.0.1, port: {port}, version: {auth[1:]}, credential: {auth}"
-                mine = self._reads(f"SNMP {auth}", "snmp", f"{{{lamp}}}", password, contenders)
-                self.results[row] = Result(mine, "snmp_exporter is not installed")
-                self.results |= {each.row: each.result(mine) for each in contenders}
+            reads = stack.enter_context(Helper("ours"))
+            for row, auth in rows.items():
+                for name, measure in ((row, partial(self._looped_reads, reads)), (f"{row}-paced", self._paced_reads)):
+                    contenders = []
+                    if peer:
+                        url = f"{peer.url}/snmp?target=127.0.0.1:{port}&module=lamps&auth={auth}"
+                        contenders.append(Contender(name, peer, url, "\nlamp_2_1_0 3\n"))
+                    mine = measure(auth, port, contenders)
+                    self.results[name] = Result(mine, "snmp_exporter is not installed")
+                    self.results |= {each.row: each.result(mine) for each in contenders}
+
+    def _looped_reads(self, reads: Helper, auth: str, port: int, contenders: Sequence[Contender]) -> Sample:
+        options = {"address": "127.0.0.1", "port": port, "version": auth[1:]}
+        how = {"concurrency": READERS, "seconds": self._turn}
+        question = {"source": "snmp", "options": options, "credential": snmp.CREDENTIALS[auth], **how}
+        reads.ask({**question, "seconds": 0.3})
+        self._warm_up(f"SNMP {auth}, closed loop", contenders, "snmp", concurrency=READERS)
+        mine = []
+        for _ in range(self._rounds):
+            mine.append(self._cost(reads.pid, "snmp", partial(_passed, reads, question)))
+            self._drive(contenders, "snmp", **how)
+        return Sample(tuple(mine))
+
+    def _paced_reads(self, auth: str, port: int, contenders: Sequence[Contender]) -> Sample:
+        lamp = f"{{source: snmp, address: 127.0.0.1, port: {port}, version: {auth[1:]}, credential: {auth}}}"
+        return self._reads(f"SNMP {auth}, paced", "snmp", lamp, snmp.PASSWORDS[auth], contenders)
 
     def _reads(self, title: str, target: str, lamp: str, password: str, contenders: Sequence[Contender]) -> Sample:
         source = lamp.partition("source: ")[2].partition(",")[0]

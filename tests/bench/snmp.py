@@ -9,6 +9,16 @@ from tests.peers.snmpd import Served, User
 USER = User("monitor", "SHA-256", "AES", priv_password="auth-password")
 """Who reads by v3, with authentication and encryption, and one password for both."""
 
+PASSWORDS = {"v2c": "public", "v3": USER.auth_password}
+CREDENTIALS = {
+    "v2c": {"values": {}, "secrets": {"community": PASSWORDS["v2c"]}},
+    "v3": {
+        "values": {"username": USER.name, "auth_protocol": "SHA-256", "priv_protocol": "AES-128"},
+        "secrets": {"auth_password": USER.auth_password, "priv_password": USER.priv_password},
+    },
+}
+"""By the names of snmp_exporter's ``auths``."""
+
 TABLES = (
     ("4.300.70.1", 1, (5, 6)),
     ("4.600.12.1", 2, (5, 11, 16)),

@@ -121,6 +121,16 @@ def _walked(line: str) -> tuple[str, bytes] | None:
     return name[1:], text(value.strip().strip('"'))
 
 
+def decoded(tlv: bytes) -> int | str | bytes:
+    """Return what a client makes of an encoded value."""
+    tag, body, _ = parse(tlv)
+    if tag == OCTETS:
+        return body
+    if tag == OBJECT:
+        return ".".join(map(str, unpacked(body)))
+    return int.from_bytes(body, "big", signed=True)
+
+
 @dataclass
 class Asked:
     """One request."""

@@ -134,7 +134,7 @@ def scalar_parts(scalars: Iterable[Scalar], answers: Answers) -> Iterator[Part]:
             continue
         value = answers.objects[scalar.oid]
         part = value if scalar.pick is None else scalar.pick(value)
-        if part is None:
+        if part is None and scalar.pick is not None:
             continue
         # Several may share one object.
         index = scalar.oid if scalar.pick is None else f"{scalar.oid} {scalar.component}"

@@ -143,8 +143,8 @@ class Snmp:
             session.waits = LOGGING_IN
             try:
                 await session.log_in(self._keys, self._keys.user(self._expansion))
-            except Silent:
-                session.transcript.note("the engine we know does not answer; asking who is there")
+            except (Silent, Unauthorized) as refusal:
+                session.transcript.note(f"the engine we know does not let us in ({refusal}); asking who is there")
             else:
                 return
             finally:
@@ -156,7 +156,6 @@ class Snmp:
         for expansion in sorted(account.expansions, key=lambda each: each is not self._expansion):
             try:
                 await session.log_in(keys, keys.user(expansion))
-                await session.get((SYSTEM,))
             except (Silent, Unauthorized) as refusal:
                 session.transcript.note(f"no log-in with the key made long by {expansion.name}'s way: {refusal}")
             else:

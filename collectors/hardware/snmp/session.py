@@ -107,6 +107,8 @@ class Session:
         self._loop = asyncio.get_running_loop()
         self._socket: Socket | None = None
         self._watch: Watch | None = None
+        self._may_renew = False
+        """Whether a v3 agent that let us in may reject us once: its clock began anew (RFC 3414 section 2.2.3)."""
         self._batch = BATCH
         self._canary: tuple[str, ...] = (SYSTEM,)
         self._bulk_is_mute: bool | None = None
@@ -143,12 +145,14 @@ class Session:
         return engine
 
     async def log_in(self, keys: Keys, user: User) -> None:
-        """Speak v3 as ``user``, and learn the engine's boots and time. Raises Silent."""
+        """Speak v3 as ``user``: learn the engine's boots and time, and see that it lets us in. Raises Silent."""
         self.step = "log-in"
         self._open_v3(keys.engine, user)
         if keys.account.auth:
             self._watch = Watch(self._any.get_fd(), Signature(keys.account.auth, keys.auth))
         await self._refresh()
+        await self._get([SYSTEM])
+        self._may_renew = True
 
     def _unwatch(self) -> None:
         if self._watch is not None:
@@ -304,7 +308,12 @@ class Session:
                         raise UnexpectedReply(self.step, "an answer without a value") from None
                     return nothing
                 except SnmpAuthError as error:
-                    raise self._rejected() from error
+                    if not self._may_renew:
+                        raise self._rejected() from error
+                    self._may_renew = False
+                    self.transcript.note("the agent lets us in no more, perhaps after a restart; asking for its time")
+                    await self._refresh()
+                    return await self._ask(ask, hear, nothing)
                 except OSError as error:
                     raise self._meaning(error) from error
                 except (KeyboardInterrupt, SystemExit):

@@ -5,16 +5,8 @@ from collectors.hardware.snmp.vendors.dell import STATUS
 from collectors.reading import Lamp
 
 MM = "1.3.6.1.4.1.674.10892.6"
-ROLL_UPS = (
-    (Lamp.SYSTEM, "Chassis roll-up 1"),
-    (Lamp.SYSTEM, "Chassis roll-up 2"),
-    (Lamp.SYSTEM, "Chassis roll-up 3"),
-    (Lamp.SYSTEM, "Chassis roll-up 4"),
-    (Lamp.SYSTEM, "Chassis roll-up 5"),
-    (Lamp.SYSTEM, "Chassis roll-up 6"),
-    (Lamp.SYSTEM, "Chassis roll-up 7"),
-)
-"""dmmCurrentStatus group, 6.3.1.1 to 6.3.1.7; .8 is the ambient temperature."""
+ROLL_UPS = range(1, 8)
+"""Numbers of the chassis' subsystem states, 6.3.1.1 to 6.3.1.7."""
 
 VENDOR = Vendor(
     name="Dell MX chassis",
@@ -24,7 +16,7 @@ VENDOR = Vendor(
     subtrees=(MM,),
     scalars=(
         Scalar(Lamp.SYSTEM, "Chassis", f"{MM}.2.1.0", STATUS),
-        *(Scalar(lamp, name, f"{MM}.3.1.{number}.0", STATUS) for number, (lamp, name) in enumerate(ROLL_UPS, 1)),
+        *(Scalar(Lamp.SYSTEM, f"Chassis subsystem {number}", f"{MM}.3.1.{number}.0", STATUS) for number in ROLL_UPS),
     ),
     tables=(Table(Lamp.POWER_SUPPLY, f"{MM}.4.2.1", "Power supply", states=(State(8, STATUS),), names=(3,)),),
     model=(f"{MM}.1.1.1.0",),

@@ -127,7 +127,7 @@ VENDOR = Vendor(
             states=(
                 State(3, STATUS),
                 present(2),
-                State(23, {1: NORMAL, 2: WARNING}, silent=frozenset({255, -1, 65535})),
+                State(23, {1: NORMAL, 2: WARNING}, silent=frozenset({255})),
             ),
             names=(6,),
             columns=(29,),

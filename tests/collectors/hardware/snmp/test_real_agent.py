@@ -12,11 +12,23 @@ from hypothesis import strategies as st
 from collectors.failures import Misconfigured, Refused, TimedOut, Unauthorized
 from collectors.hardware.snmp import Snmp, SnmpOptions
 from collectors.hardware.snmp.keys import Account
-from collectors.hardware.snmp.signature import Signature
+from collectors.hardware.snmp.signature import REPORT, Signature
 from collectors.reading import Lamp, LampReading, Quantity, SensorReading, Verdict
 from collectors.registry import LampTarget
 from collectors.secret import Credential, Secret
-from tests.peers.snmp_agent import OBJECT, encoded, integer, numbers, packed
+from tests.peers.snmp_agent import (
+    COUNTER,
+    INTEGER,
+    OBJECT,
+    SEQUENCE,
+    encoded,
+    integer,
+    numbers,
+    packed,
+    parse,
+    parts,
+    text,
+)
 from tests.peers.snmpd import DELL, Served, Snmpd, User
 
 TREE: Served = {
@@ -161,10 +173,12 @@ async def test_a_closed_port_is_refused_and_an_agent_that_comes_back_is_read_aga
 class Forger(asyncio.DatagramProtocol):
     """Stands between us and the agent, and rewrites what it can read of the agent's answers."""
 
-    def __init__(self, port: int, was: bytes, forged: bytes) -> None:
+    def __init__(self, port: int, was: bytes = b"", forged: bytes = b"", rejects_at: int = 0) -> None:
         self._port = port
         self._was = was
         self._forged = forged
+        self._left = rejects_at
+        """After this many requests one is rejected, as by an agent that was restarted."""
         self._agents: dict[tuple[str, int], asyncio.DatagramTransport] = {}
         self.forgeries = 0
 
@@ -179,16 +193,36 @@ class Forger(asyncio.DatagramProtocol):
             self._agents[addr], _ = await asyncio.get_running_loop().create_datagram_endpoint(
                 lambda: Answered(self, addr), remote_addr=("127.0.0.1", self._port)
             )
-        self._agents[addr].sendto(data)
+        self._left -= 1
+        if self._left == 0:
+            self.client.sendto(not_in_time_window(data), addr)
+        else:
+            self._agents[addr].sendto(data)
 
     def answered(self, data: bytes, addr: tuple[str, int]) -> None:
-        self.forgeries += self._was in data
-        self.client.sendto(data.replace(self._was, self._forged), addr)
+        self.forgeries += bool(self._was) and self._was in data
+        self.client.sendto(data.replace(self._was, self._forged) if self._was else data, addr)
 
     def close(self) -> None:
         self.client.close()
         for agent in self._agents.values():
             agent.close()
+
+
+def not_in_time_window(request: bytes) -> bytes:
+    """The report of an agent whose clock began anew (RFC 3414 section 3.2, 7): usmStatsNotInTimeWindows."""
+    (_, version), (_, header), (_, security), *_ = parts(parse(request)[1])
+    message_id = parts(header)[0][1]
+    (_, engine), _, _, (_, user), *_ = parts(parse(security)[1])
+    counter = encoded(OBJECT, packed(numbers("1.3.6.1.6.3.15.1.1.2.0"))) + integer(1, COUNTER)
+    pdu = encoded(REPORT, integer(0) * 3 + encoded(SEQUENCE, encoded(SEQUENCE, counter)))
+    return encoded(
+        SEQUENCE,
+        encoded(INTEGER, version)
+        + encoded(SEQUENCE, encoded(INTEGER, message_id) + integer(65507) + text(b"\0") + integer(3))
+        + text(encoded(SEQUENCE, text(engine) + integer(1) + integer(1) + text(user) + text(b"") * 2))
+        + encoded(SEQUENCE, text(engine) + text(b"") + pdu),
+    )
 
 
 class Answered(asyncio.DatagramProtocol):
@@ -204,7 +238,7 @@ class Answered(asyncio.DatagramProtocol):
 async def test_an_answer_that_was_changed_on_the_way_is_not_believed(
     snmpd: Snmpd, auth: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("collectors.hardware.snmp.session.WAITS", (0.1,))
+    monkeypatch.setattr("collectors.hardware.snmp.reader.WAITS", (0.1,))
     monkeypatch.setattr("collectors.hardware.snmp.walk.HURRIED", (0.1,))
     state = numbers(f"{DELL}.4.700.20.1.5.1.2")
     was, forged = (encoded(OBJECT, packed(state)) + integer(value) for value in (7, 3))
@@ -220,6 +254,20 @@ async def test_an_answer_that_was_changed_on_the_way_is_not_believed(
     assert forger.forgeries
     assert not any(lamp.component == "Exhaust" and lamp.verdict is Verdict.NORMAL for lamp in reading.lamps)
     assert not reading.complete
+
+
+@pytest.mark.parametrize("user", [User("auth-SHA-256", "SHA-256"), User("priv-SHA-AES", "SHA", "AES")])
+async def test_an_agent_that_restarts_in_between_is_logged_in_to_again(snmpd: Snmpd, user: User) -> None:
+    transport, forger = await asyncio.get_running_loop().create_datagram_endpoint(
+        lambda: Forger(snmpd.port, rejects_at=8), local_addr=("127.0.0.1", 0)
+    )
+    snmp = Snmp(SnmpOptions(address="127.0.0.1", port=transport.get_extra_info("sockname")[1], version="3"))
+    try:
+        reading = await read(snmp, credential(user))
+    finally:
+        forger.close()
+    assert reading.lamps == LAMPS
+    assert any("after a restart" in line for line in reading.transcript)
 
 
 @given(datagram=st.binary(max_size=200))

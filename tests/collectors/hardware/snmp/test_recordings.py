@@ -5,9 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from collectors.hardware.snmp.detect import by_system
+from collectors.hardware.snmp.mib import Value
+from collectors.hardware.snmp.session import SYSTEM
+from collectors.hardware.snmp.vendors import VENDORS, lenovo
 from collectors.reading import HardwareReading, Lamp, Quantity, Verdict, worst
 from tests.collectors.hardware.snmp.conftest import Read
-from tests.peers.snmp_agent import SnmpAgent, recorded
+from tests.collectors.hardware.snmp.told import told
+from tests.peers.snmp_agent import SnmpAgent, decoded, recorded
 
 U, N, W, C = Verdict.UNKNOWN, Verdict.NORMAL, Verdict.WARNING, Verdict.CRITICAL
 Counts = dict[tuple[Lamp, Verdict | None], int]
@@ -203,6 +208,28 @@ async def test_names_and_measurements_are_those_of_the_machine(recordings: Path,
     assert supply.evidence == (
         "1.3.6.1.4.1.674.10892.5.4.600.12.1.5.1.1=3; 1.3.6.1.4.1.674.10892.5.4.600.12.1.11.1.1=1"
     )
+
+
+@pytest.mark.parametrize("name", sorted(name for name, (_, verdict, _) in EXPECTED.items() if verdict == N))
+def test_a_recording_with_any_one_state_that_nobody_knows_does_not_call_that_part_normal(
+    name: str, recordings: Path
+) -> None:
+    tree: dict[str, Value] = {oid: decoded(value) for oid, value in recorded(recordings / name).items()}
+    named = [vendor for vendor in VENDORS if by_system(str(tree.get(SYSTEM, ""))) is vendor]
+    (vendor,) = named or [lenovo.VENDOR]
+    whole = {lamp.component: lamp for lamp in told(vendor, tree).lamps}
+    states = [f"{table.entry}.{state.column}." for table in vendor.tables for state in table.states]
+    cells = [oid for oid in tree if any(oid.startswith(state) for state in states)]
+    cells += [scalar.oid for scalar in vendor.scalars if scalar.oid in tree]
+    assert cells
+    for oid in cells[:: max(1, len(cells) // 8)]:
+        for value in (12_345, -1, b"no such state", None):
+            lamps = told(vendor, {**tree, oid: value}).lamps
+            touched = [lamp for lamp in lamps if f"{oid}=" in lamp.evidence]
+            assert touched
+            assert not any(lamp.verdict is N for lamp in touched)
+            others = {lamp.component: lamp.verdict for lamp in lamps if lamp not in touched}
+            assert all(whole[component].verdict is verdict for component, verdict in others.items())
 
 
 async def test_the_power_is_told_where_the_agent_tells_it(recordings: Path, read: Read) -> None:

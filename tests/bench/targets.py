@@ -100,6 +100,17 @@ def ldap_found(number: int) -> bytes:
     return ldapwire.message(number, entry) + ldap_result(number, ldapwire.DONE)
 
 
+SSH_ALGORITHMS = (
+    b"curve25519-sha256",
+    b"ssh-ed25519",
+    *(b"aes256-ctr",) * 2,
+    *(b"hmac-sha2-256",) * 2,
+    *(b"none",) * 2,
+    *(b"",) * 2,
+)
+SSH_KEXINIT = b"\x14" + bytes(16) + b"".join(len(n).to_bytes(4) + n for n in SSH_ALGORITHMS) + bytes(5)
+SSH_OFFER = (len(SSH_KEXINIT) + 6).to_bytes(4) + b"\x05" + SSH_KEXINIT + bytes(5)
+
 TALKS: Mapping[str, Talk] = {
     "smtp": Talk(
         b"220 x ESMTP\r\n",
@@ -117,7 +128,10 @@ TALKS: Mapping[str, Talk] = {
         b"+OK ready\r\n",
         {b"CAPA": b"+OK\r\nUSER\r\n.\r\n", b"STAT": b"+OK 0 0\r\n", b"QUIT": b"+OK bye\r\n"},
     ),
-    "ftp": Talk(b"220 ready\r\n", {b"FEAT": b"211-Features:\r\n UTF8\r\n211 End\r\n", b"QUIT": b"221 bye\r\n"}),
+    "ftp": Talk(
+        b"220 ready\r\n",
+        {b"AUTH TLS": b"500 unknown\r\n", b"FEAT": b"211-Features:\r\n UTF8\r\n211 End\r\n", b"QUIT": b"221 bye\r\n"},
+    ),
     "submission": Talk(
         b"220 x ESMTP\r\n",
         {b"EHLO": b"250-x\r\n250 STARTTLS\r\n", b"STARTTLS": b"220 go ahead\r\n", b"QUIT": b"221 bye\r\n"},
@@ -135,7 +149,7 @@ TALKS: Mapping[str, Talk] = {
             b"\x02\x01\x03\x63": ldap_found(3),
         },
     ),
-    "ssh": Talk(b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n"),
+    "ssh": Talk(b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n" + SSH_OFFER),
 }
 
 

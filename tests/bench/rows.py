@@ -23,7 +23,7 @@ from tests.bench.measure import (
     resident_bytes,
 )
 from tests.bench.ours import CHECKS_PER_SERVER, Exporter
-from tests.bench.protocols import MIX, PROTOCOLS, Protocol, row_key
+from tests.bench.protocols import MIX, PROTOCOLS, Protocol, options, row_key
 from tests.bench.report import BLACKBOX, ROWS, Result
 from tests.exporter.simulation import Outage
 from tests.peers.certificates import Authority
@@ -143,8 +143,9 @@ class Bench:
             self._drive(contenders, entry.target, **how)
             if not isinstance(plugin, str):
                 theirs.append(self._plugin_cost(plugin, entry.target))
-        for peer in entry.peers:
-            self.results[row_key(protocol, peer)] = Result(Sample(tuple(mine)), f"{peer} is not installed")
+        for peer in entry.peers or ("",):
+            missing = f"{peer} is not installed" if peer else ""
+            self.results[row_key(protocol, peer)] = Result(Sample(tuple(mine)), missing)
         self.results |= {each.row: each.result(Sample(tuple(mine))) for each in contenders}
         if entry.plugin:
             told = plugin if isinstance(plugin, str) else Sample(tuple(theirs))
@@ -187,10 +188,7 @@ class Bench:
         return text.replace("{port}", port).replace("{authority}", str(self._authority.file))
 
     def _options(self, protocol: str) -> dict[str, Any]:
-        entry = PROTOCOLS[protocol]
-        port = {"port": self._ports[entry.target]} if entry.target else {}
-        said = {name: self._filled(said) if isinstance(said, str) else said for name, said in entry.options.items()}
-        return {**port, **said}
+        return options(protocol, self._ports, self._authority.file)
 
     def _paced(self, protocol: str, contenders: Sequence[Contender]) -> Sample:
         said = self._written(protocol)
@@ -384,12 +382,11 @@ class Bench:
             while (done := exporter.metric(SUCCESSES)) < checks and time.monotonic() < end:
                 self._tell(f"10,000 servers x 12 checks every minute: {done:,.0f} first runs")
                 time.sleep(5.0)
-            self._rate("minute", exporter, 20.0)
             if done < checks:
                 self.results["minute"] = Result(f"falls behind: {done:,.0f} first runs in {FILLING:.0f} s")
-            else:
-                grown = (resident_bytes(exporter.pid) - empty) * MEGA
-                self.results["fleet-memory"] = Result(Sample((grown,)))
+                return
+            self._rate("minute", exporter, 20.0)
+            self.results["fleet-memory"] = Result(Sample(((resident_bytes(exporter.pid) - empty) * MEGA,)))
 
     def _rate(self, row: str, exporter: Exporter, seconds: float) -> None:
         """Measure what a process spends in so many seconds, and how late it was at worst."""
@@ -568,7 +565,7 @@ def _passed(attempts: Helper, question: Answer) -> int:
     """Return how many attempts of ours passed: all have to."""
     told = attempts.ask(question)
     if told["failures"] or not told["passed"]:
-        raise RuntimeError(f"our own attempts fail: {told['failures']}")
+        raise RuntimeError(f"our own attempts fail, {question['protocol']}: {told['failures']}")
     return int(told["passed"])
 
 

@@ -25,16 +25,15 @@ def documented(name: str) -> set[str]:
 
 
 def steps(name: str) -> set[str]:
-    """Return the steps that a section names after ``Steps``; a numbered one stands for all of its kind.
+    """Return the steps that a section names after ``Steps``, and those of sections whose steps are told to be its own.
 
-    A section that is named among them, as in "steps and failures are those of `smtp`", stands for its steps.
+    A numbered one stands for all of its kind.
     """
     found = set(COMMON_STEPS)
-    for told in re.findall(
-        r"\b[Ss]teps\b(?: in failures:|:|\sand\sfailures\sare)(.*?)(?=\.\s|\n\n|\Z)", SECTIONS[name], re.DOTALL
-    ):
-        for word in re.findall(r"`([^`]+)`", told):
-            found |= steps(word) if word in SECTIONS and word != name else {kind_of_step(word)}
+    for named in re.findall(r"\bSteps(?: in failures)?:(.*?)(?=\.\s|\n\n|\Z)", SECTIONS[name], re.DOTALL):
+        found |= {kind_of_step(word) for word in re.findall(r"`([^`]+)`", named)}
+    for other in re.findall(r"\b[Ss]teps\s+and\s+failures\s+are\s+those\s+of\s+`(\w+)`", SECTIONS[name]):
+        found |= steps(other)
     return found
 
 

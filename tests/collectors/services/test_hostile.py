@@ -34,6 +34,7 @@ EXPECTING: dict[str, dict[str, Any]] = {
     "http": {"expect_body": "ready"},
     "https": {"expect_body": "ready"},
     "tcp": {"steps": [{"send": "PING\\r\\n"}, {"expect": "+PONG"}]},
+    "tls": {"steps": [{"send": "PING\\r\\n"}, {"expect": "+PONG"}]},
 }
 """Where the guide's first example expects nothing of an answer."""
 TLS_FIRST: dict[str, dict[str, Any]] = {"tcp": {"tls": True}, "redis": {"tls": True}, "ftps": {"mode": "implicit"}}

@@ -84,16 +84,18 @@ class _Brotli:
 
     def __init__(self) -> None:
         self._stream = brotli.Decompressor()
+        self._full = False
 
     def feed(self, data: bytes, most: int) -> bytes:
         try:
             inflated: bytes = self._stream.process(data, output_buffer_limit=most)
         except brotli.error as error:
             raise InflateError(str(error)) from None
+        self._full = len(inflated) >= most
         return inflated
 
     def waiting(self) -> bool:
-        return not self._stream.can_accept_more_data()
+        return self._full or not self._stream.can_accept_more_data()  # which is true too when only output waits
 
     def ended(self) -> bool:
         finished: bool = self._stream.is_finished()

@@ -13,22 +13,28 @@ GUIDE = "\n".join(file.read_text("utf-8") for file in sorted(FOLDER.glob("*.md")
 SECTIONS: dict[str, str] = dict(re.findall(r"^### `([^`]+)`\n(.*?)(?=^##? |^### |\Z)", GUIDE, re.MULTILINE | re.DOTALL))
 COMMON = {*ServiceSection.written()}
 """Keys of an entry that are no options of its protocol."""
-ALIKE = {"https": "http", "mariadb": "mysql"}
-"""Sections that leave to another one what is the same."""
 COMMON_STEPS = {"start", "connect", "tls", "expiry", "name", "chain", "pin"}
 """Of every check; index.md describes them."""
 
 
 def documented(name: str) -> set[str]:
-    """Return the options in the tables of a section, and of the one it refers to."""
+    """Return the options in the tables of a section, and of one whose options are told to be its own, too."""
     options = set(re.findall(r"^\| `(\w+)` \|", SECTIONS[name], re.MULTILINE))
-    return options | documented(ALIKE[name]) if name in ALIKE else options
+    same = {"https": "http", "mariadb": "mysql"}.get(name)
+    return options | documented(same) if same else options
 
 
 def steps(name: str) -> set[str]:
-    """Return the steps that a section names after ``Steps``; a numbered one stands for all of its kind."""
-    told = re.findall(r"^Steps\b.*?(?=\n\n|\Z)", SECTIONS[ALIKE.get(name, name)], re.MULTILINE | re.DOTALL)
-    return {kind_of_step(step) for step in re.findall(r"`([^`]+)`", " ".join(told).partition(". ")[0])} | COMMON_STEPS
+    """Return the steps that a section names after ``Steps``, and those of sections whose steps are told to be its own.
+
+    A numbered one stands for all of its kind.
+    """
+    found = set(COMMON_STEPS)
+    for named in re.findall(r"\bSteps(?: in failures)?:(.*?)(?=\.\s|\n\n|\Z)", SECTIONS[name], re.DOTALL):
+        found |= {kind_of_step(word) for word in re.findall(r"`([^`]+)`", named)}
+    for other in re.findall(r"\b[Ss]teps\s+and\s+failures\s+are\s+those\s+of\s+`(\w+)`", SECTIONS[name]):
+        found |= steps(other)
+    return found
 
 
 def kind_of_step(step: str) -> str:

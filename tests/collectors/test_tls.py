@@ -1,8 +1,11 @@
 """The one certificate inspection: what is wrong is said plainly, and the expiry is known all the same."""
 
 import asyncio
+import contextlib
 import hashlib
 import ssl
+import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,11 +13,19 @@ from pydantic import ValidationError
 
 from collectors.attempt import attempt
 from collectors.dialogue import Dialogue
-from collectors.failures import CertificateFailure, Misconfigured, TimedOut, TlsFailure, Unreachable
+from collectors.failures import (
+    CertificateFailure,
+    Misconfigured,
+    TimedOut,
+    TlsFailure,
+    UnexpectedReply,
+    Unreachable,
+)
 from collectors.reading import ServiceReading
 from collectors.registry import CheckKind, Options, ServiceTarget
 from collectors.tls import TlsOptions, expires_soon, expiry, fingerprint, read_certificate
 from tests.peers.certificates import DAY, Authority, now, server_context
+from tests.peers.process import free_port
 from tests.peers.scripted import Serve, says
 
 NAME = "shop.example"
@@ -251,6 +262,48 @@ async def test_absurd_records_are_a_failure_of_tls(serve: Serve, authority: Auth
     assert type(reading.failure) is TlsFailure
     assert reading.failure.step == "tls"
     assert reading.failure.detail
+
+
+@pytest.mark.parametrize("names", [1_000, 10_000])
+async def test_a_certificate_of_absurd_size_fails_its_own_check_within_its_bounds(
+    serve: Serve, authority: Authority, names: int
+) -> None:
+    file = authority.issue(*(f"{number:050}.example" for number in range(names)))
+    port = await serve(says(b"hello\n"), tls=server_context(file))
+    await run(port, authority.file)  # once before, for what is made once
+    tracemalloc.start()
+    reading = await run(port, authority.file)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert isinstance(reading.failure, TlsFailure)  # for another name, or more than OpenSSL takes
+    assert len(reading.failure.detail) < 600
+    assert peak < 16 * 1024 * 1024
+
+
+async def test_a_server_that_begins_tls_anew_without_end_is_a_failure_in_time(
+    peer: Callable[[str], str], authority: Authority
+) -> None:
+    port = free_port()
+    file = str(authority.issue(NAME))
+    command = (peer("openssl"), "s_server", "-accept", str(port), "-cert", file, "-key", file, "-tls1_2")
+    pipe = asyncio.subprocess.PIPE
+    server = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.DEVNULL)
+    assert server.stdin
+    assert server.stdout
+    try:
+        await server.stdout.readuntil(b"ACCEPT")
+        attempt_of_ours = asyncio.ensure_future(run(port, authority.file, within=1.0))
+        await server.stdout.readuntil(b"CIPHER")  # the first handshake is over
+        while not attempt_of_ours.done():
+            server.stdin.write(b"r\n")  # its command for a renegotiation
+            await asyncio.sleep(0.005)
+        reading = await attempt_of_ours
+    finally:
+        with contextlib.suppress(ProcessLookupError):  # it ends by itself where a handshake fails
+            server.kill()
+        await server.communicate()
+    assert isinstance(reading.failure, TimedOut | TlsFailure | Unreachable | UnexpectedReply)
+    assert reading.certificate_expiry is not None
 
 
 async def test_silence_in_the_handshake_is_a_timeout_of_tls(serve: Serve, authority: Authority) -> None:

@@ -21,7 +21,7 @@ def test_the_section_of_a_check_names_every_option(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(CHECKS))
-@pytest.mark.parametrize("part", ["**Sent**", "**A pass proves**", "By hand: "])
+@pytest.mark.parametrize("part", ["**Sent**", "**A pass proves**", "By hand:"])
 def test_the_section_of_a_check_has_its_parts(name: str, part: str) -> None:
     assert part in guide.SECTIONS[name]
 

@@ -34,8 +34,12 @@ EXPECTING: dict[str, dict[str, Any]] = {
     "http": {"expect_body": "ready"},
     "https": {"expect_body": "ready"},
     "tcp": {"steps": [{"send": "PING\\r\\n"}, {"expect": "+PONG"}]},
+    "tls": {"steps": [{"send": "PING\\r\\n"}, {"expect": "+PONG"}]},
 }
 """Where the guide's first example expects nothing of an answer."""
+TLS_FIRST: dict[str, dict[str, Any]] = {"tcp": {"tls": True}, "redis": {"tls": True}, "ftps": {"mode": "implicit"}}
+"""What makes a protocol that has both begin with TLS."""
+IN_THE_CLEAR: dict[str, Any] = {"starttls": "off", "tls": False}
 CREDENTIAL = Credential("probe", Secret("hunter2"), secrets={"password": Secret("hunter2")})
 PROTOCOLS = sorted(name for name, kind in CHECKS.items() if "port" in kind.options.model_fields)
 """Those that have a port, which all but ICMP have."""
@@ -50,17 +54,17 @@ OVER_TLS = {
 """Those that are encrypted from the first byte."""
 
 
-def options_of(name: str, port: int, *, tls: bool = False) -> Options:
+def options_of(name: str, port: int, credential: Credential | None = None, *, tls: bool = False) -> Options:
     """Return what the guide's first example says, for a server at this port whose certificate does not matter."""
     kind = CHECKS[name]
     entry = next(entry for entry in guide.examples(name) if entry["protocol"] == name)
     chosen = {**guide.options(entry), **EXPECTING.get(name, {}), "port": port}
     if issubclass(kind.options, TlsOptions):
         chosen |= {"certificate": "ignore", "ca_file": None}
-    if tls and "tls" in kind.options.model_fields:
-        chosen["tls"] = True
-    if tls and "mode" in kind.options.model_fields:
-        chosen["mode"] = "implicit"
+    if tls:
+        chosen |= TLS_FIRST.get(name, {})
+    elif credential is not None:  # else the password stays with us where the server offers no TLS
+        chosen |= {key: IN_THE_CLEAR[key] for key in IN_THE_CLEAR.keys() & kind.options.model_fields.keys()}
     return kind.options.model_validate(chosen)
 
 
@@ -68,7 +72,7 @@ async def try_it(name: str, how: str, port: int, credential: Credential | None, 
     waits = "timeout" in HOSTILE[how].reasons or name in DATAGRAMS
     deadline = asyncio.get_running_loop().time() + (WITHIN if waits else PATIENCE)
     target = ServiceTarget("127.0.0.1", "shop.example", credential)
-    return await attempt(CHECKS[name], target, options_of(name, port, tls=tls), deadline)
+    return await attempt(CHECKS[name], target, options_of(name, port, credential, tls=tls), deadline)
 
 
 def judge(name: str, how: str, reading: ServiceReading) -> Iterator[str]:

@@ -3,7 +3,9 @@
 import asyncio
 import base64
 import gzip
+import os
 import re
+import signal
 import socket
 import struct
 import time
@@ -222,6 +224,14 @@ async def test_a_compressed_body_is_inflated_and_judged(serve: Serve, run: Attem
     assert "準備完了" in "".join(reading.transcript)
     wanted = b"gzip, deflate, br" if asked else b"identity"
     assert b"\r\nAccept-Encoding: " + wanted + b"\r\n" in requests[0]
+
+
+@pytest.mark.parametrize("name", [*PACKED])
+async def test_a_few_bytes_that_stand_for_many_are_inflated_whole(serve: Serve, run: Attempt, name: str) -> None:
+    coding = "deflate" if name == "deflate without a frame" else name
+    head = OK + f"Content-Encoding: {coding}\r\n\r\n".encode()
+    port = await serve(answers(head + PACKED[name](b"a" * 300_000 + b"ready")))
+    assert (await run("http", port, expect_body="ready")).failure is None
 
 
 @pytest.mark.parametrize("name", [*PACKED])
@@ -743,8 +753,9 @@ location /loop { return 302 /loop; }
 location /maintenance { return 503; }
 location /private { auth_basic "closed"; auth_basic_user_file /dev/null; return 200; }
 location /private/real { auth_basic "closed"; auth_basic_user_file /dev/null; try_files /none =404; }
+location /long { gzip on; gzip_types text/plain; gzip_min_length 1; return 200 "LONG"; }
 ssl_protocols TLSv1.2;
-"""
+""".replace("LONG", "x" * 500)
 
 
 @pytest.fixture(scope="module")
@@ -778,6 +789,27 @@ async def test_nginx_in_every_state_is_told_as_it_is(
     reading = await run("http", web.port, hostname=NAME, path=path)
     assert type(reading.failure) is (failure or type(None))
     assert reading.failure is None or reading.failure.step == step
+
+
+async def test_nginx_compresses_where_it_is_asked_to(web: Nginx, run: Attempt) -> None:
+    reading = await run("http", web.port, path="/long", compression=True, expect_body="x{30}")
+    assert reading.failure is None
+    assert "Content-Encoding: gzip" in "".join(reading.transcript)
+    reading = await run("http", web.port, path="/long", expect_body="x{30}")
+    assert "Content-Encoding" not in "".join(reading.transcript)
+
+
+async def test_a_stopped_nginx_is_a_timeout_while_its_port_is_open(
+    peer: Callable[[str], str], run: Attempt, tmp_path: Path
+) -> None:
+    with Nginx(peer("nginx"), tmp_path, SITE) as stuck:
+        os.kill(stuck.pid, signal.SIGSTOP)
+        try:
+            reading = await run("http", stuck.port, within=0.5)
+        finally:
+            os.kill(stuck.pid, signal.SIGCONT)
+    assert isinstance(reading.failure, TimedOut)
+    assert reading.failure.step == "status"
 
 
 async def test_nginx_rejects_our_password(web: Nginx, run: Attempt) -> None:

@@ -112,6 +112,7 @@ async def walk(records: Records, session: Session, commands: Commands) -> None:
                 raise
             records.legible = False
             records.next_id = END_OF_RECORDS
+        records.seen.clear()  # the walk is over, and it would be 2 kB for every BMC
         return
     raise UnexpectedReply(session.step, f"the SDR reservation was cancelled {MAX_RESERVATIONS} times at one record")
 

@@ -84,6 +84,10 @@ class Exposition:
             else:
                 published.pop(owner, None)
 
+    def published(self, owner: Owner, family: Family) -> bytes:
+        """Return the lines of a family that ``owner`` published, empty where there are none."""
+        return self._lines[family.index].get(owner, b"")
+
     def withdraw(self, owner: Owner) -> None:
         """Drop all that ``owner`` published."""
         for published in self._lines:

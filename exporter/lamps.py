@@ -190,8 +190,8 @@ def is_routine(before: SourceState, after: SourceState) -> bool:
     return (
         before.last_run > 0
         and _told(before) == _told(after)
-        and {name: (lamp.verdict, lamp.read_as) for name, lamp in before.lamps.items()}
-        == {name: (lamp.verdict, lamp.read_as) for name, lamp in after.lamps.items()}
+        and {name: (lamp.lamp, lamp.verdict, lamp.read_as) for name, lamp in before.lamps.items()}
+        == {name: (lamp.lamp, lamp.verdict, lamp.read_as) for name, lamp in after.lamps.items()}
     )
 
 

@@ -15,6 +15,7 @@ from collectors.registry import SOURCES, LampSource, LampTarget
 from exporter.clock import MINUTE, SECOND, Clock
 from exporter.due import Due, DueQueue
 from exporter.exposition import Exposition
+from exporter.families import LAMP_VERDICT
 from exporter.inventory import LampSourceEntry, Server, Settings, SourceKey
 from exporter.lamps import VISUAL, LampRead, Sighting, SourceState, decide, is_routine, next_read, server_verdict
 from exporter.ledger import Ledger, Record, forget_source, source_event, source_row
@@ -210,9 +211,11 @@ class LampWatch:
                 self._exposition.withdraw(("source", server, VISUAL))
                 self.publish_server(server)
 
-    def publish(self, entry: LampEntry) -> None:
-        """Publish the metrics of a source."""
-        self._exposition.publish(("source", *entry.source.key), source_lines(entry.source.key, entry.state))
+    def publish(self, entry: LampEntry, *, same_verdicts: bool = False) -> None:
+        """Publish the metrics of a source. A third of their cost are the lamps' verdicts, which seldom change."""
+        owner = ("source", *entry.source.key)
+        verdicts = self._exposition.published(owner, LAMP_VERDICT) if same_verdicts else b""
+        self._exposition.publish(owner, source_lines(entry.source.key, entry.state, verdicts))
 
     def publish_server(self, server: str) -> None:
         """Publish what all sources of a server say together."""
@@ -294,7 +297,8 @@ class LampWatch:
                 log.info("%s/%s: %s: %s -> %s", *source.key, change.subject, change.was, change.now)
             row = source_row(source.key, entry.state)
             duties = self.duties.lamps_read(server.name) if self.duties else []
-            if is_routine(before, entry.state) and not duties:
+            routine = is_routine(before, entry.state)
+            if routine and not duties:
                 self._ledger.keep(row)
             else:
                 records: list[Record] = [source_event(source.key, change) for change in changes]
@@ -303,7 +307,7 @@ class LampWatch:
                 if source.key not in self._entries:
                     await self._ledger.save([forget_source(source.key)])
                 return
-            self.publish(entry)
+            self.publish(entry, same_verdicts=routine)
             self.publish_server(server.name)
             if self.duties:
                 self.duties.publish(server.name)

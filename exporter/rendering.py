@@ -71,14 +71,17 @@ def calendar_lines(*, business_hours: bool) -> Lines:
     return lines
 
 
-def source_lines(key: SourceKey, state: SourceState) -> Lines:
-    """Return the lines of one lamp source."""
+def source_lines(key: SourceKey, state: SourceState, verdicts: bytes = b"") -> Lines:
+    """Return the lines of one lamp source. ``verdicts`` are those of its lamps where they are known to be the same."""
     lines = Lines()
     server, source = key
     labels = label_text(f.LAMP_CHECK_SUCCESS.labels, key)
-    for known in state.lamps.values():
-        lamp = label_text(f.LAMP_VERDICT.labels, (server, known.lamp, known.component, source))
-        lines.add(f.LAMP_VERDICT, lamp, float(known.verdict))
+    if verdicts:
+        lines.by_family[f.LAMP_VERDICT.index] = verdicts
+    else:
+        for known in state.lamps.values():
+            lamp = label_text(f.LAMP_VERDICT.labels, (server, known.lamp, known.component, source))
+            lines.add(f.LAMP_VERDICT, lamp, float(known.verdict))
     if state.last_run:
         lines.add(f.LAMP_CHECK_SUCCESS, labels, 0.0 if state.reason else 1.0)
         lines.add(f.LAMP_CHECK_DURATION, labels, state.duration)

@@ -11,11 +11,12 @@ from collectors.reading import HardwareReading, Lamp, LampReading, Verdict
 from collectors.registry import LampTarget, Options, Registry, source
 from exporter.clock import DAY, Moment, SystemClock
 from exporter.exposition import Exposition
-from exporter.families import Selection
+from exporter.families import LAMP_VERDICT, Selection
 from exporter.inventory import LampSourceEntry, Server, Settings
 from exporter.lamps import SourceState
 from exporter.lampwatch import FLEET_LIMIT, RACK_LIMIT, REREAD_PAUSE, LampWatch
 from exporter.ledger import Ledger
+from exporter.rendering import source_lines
 from exporter.secrets import Secrets
 
 FAST = Settings(lamp_interval=DAY, lamp_recheck_interval=20)
@@ -309,3 +310,20 @@ async def test_a_trap_of_a_server_without_lamp_sources_reads_nothing(tmp_path: P
     rig = Rig(tmp_path, Settings())
     assert not rig.watch.reread("gone01")
     await rig.stop()
+
+
+async def test_what_is_published_after_each_read_is_what_the_state_says(hall: Hall, tmp_path: Path) -> None:
+    """Also where the verdicts' lines are those of the read before."""
+    rig = Rig(tmp_path, Settings(lamp_interval=20, lamp_recheck_interval=20))
+    rig.add("db01")
+    rig.watch.poke()
+    for verdict in (Verdict.NORMAL, Verdict.WARNING, Verdict.NORMAL, Verdict.CRITICAL):
+        hall.verdicts["db01"] = verdict
+        count = hall.reads.get("db01", 0)
+        await until(lambda: hall.reads.get("db01", 0) >= count + 3)  # noqa: B023 - it is over before the next round
+        assert rig.value("dserver_lamp_verdict", "db01") == verdict
+    (entry,) = rig.watch
+    text = b"".join(rig.exposition.chunks(list(Selection))).decode()
+    await rig.stop()
+    for line in source_lines(entry.source.key, entry.state).by_family[LAMP_VERDICT.index].decode().splitlines():
+        assert line in text

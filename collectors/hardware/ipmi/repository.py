@@ -16,6 +16,9 @@ WHOLE_RECORD = 0xFF
 LARGEST_PART, SMALLEST_PART = 16, 4
 MAX_RECORDS = 2_048
 MAX_RESERVATIONS = 16
+PATIENT_RESERVATIONS = 3
+"""So many reservations may be cancelled at one record before it is read without."""
+NO_RESERVATION = b"\0\0"
 
 RESERVATION_CANCELLED = 0xC5
 TOO_LONG = frozenset({0xC4, 0xC7, 0xC8, 0xC9, 0xCA, 0xCC, 0xFF})
@@ -97,7 +100,9 @@ async def walk(records: Records, session: Session, commands: Commands) -> None:
     while attempts < MAX_RESERVATIONS:
         attempts, progress = (attempts + 1, progress) if len(records.seen) == progress else (1, len(records.seen))
         try:
-            reservation = await reserve(session, commands)
+            # Whole records need none (section 33.12), and two who read at once would cancel each other's for ever.
+            alone = attempts <= PATIENT_RESERVATIONS or not records.whole_records
+            reservation = await reserve(session, commands) if alone else NO_RESERVATION
             while not records.walked:
                 await step(records, session, commands, reservation)
         except Rejected as refusal:
@@ -107,6 +112,7 @@ async def walk(records: Records, session: Session, commands: Commands) -> None:
                 raise
             records.legible = False
             records.next_id = END_OF_RECORDS
+        records.seen.clear()  # the walk is over, and it would be 2 kB for every BMC
         return
     raise UnexpectedReply(session.step, f"the SDR reservation was cancelled {MAX_RESERVATIONS} times at one record")
 
@@ -116,7 +122,7 @@ async def reserve(session: Session, commands: Commands) -> bytes:
     try:
         return (await session.request(commands.netfn, RESERVE))[:2].ljust(2, b"\0")
     except Rejected:
-        return b"\0\0"
+        return NO_RESERVATION
 
 
 async def step(records: Records, session: Session, commands: Commands, reservation: bytes) -> None:

@@ -8,6 +8,7 @@ import struct
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from collectors.hardware.ipmi.text import decode
 from collectors.reading import Quantity
@@ -16,6 +17,9 @@ FULL, COMPACT, DEVICE_LOCATOR = 0x01, 0x02, 0x10
 HEADER_LENGTH = 5
 BMC = 0x20
 THRESHOLD = 0x01
+
+SHARED_RECORDS = 4_096
+"""Records whose sensors are remembered: machines of one model have the same, and share them."""
 
 NAME_AT = {FULL: 47, COMPACT: 31}
 BODY_AT = struct.Struct("<5x3B2BxBBB3HBB")
@@ -153,6 +157,7 @@ def name_at(record: bytes, at: int) -> str:
     return decode(record[at] >> 6, record[at + 1 :][: record[at] & 0x1F]) if len(record) > at else ""
 
 
+@lru_cache(maxsize=SHARED_RECORDS)
 def parse(record: bytes) -> tuple[Sensor, ...]:
     """Return the sensors that a record describes: none for other records, several where it is shared.
 

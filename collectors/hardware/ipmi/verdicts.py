@@ -152,6 +152,12 @@ PRESENCE = {0x07: 7, 0x08: 0, 0x0C: 6, 0x0D: 0, 0x29: 2}
 THRESHOLD_VERDICTS = (WARNING, CRITICAL, CRITICAL, WARNING, CRITICAL, CRITICAL)
 """Lower non-critical, critical, non-recoverable; upper non-critical, critical, non-recoverable."""
 
+CROSSED = tuple(
+    max((verdict for bit, verdict in enumerate(THRESHOLD_VERDICTS) if crossed >> bit & 1), default=NORMAL)
+    for crossed in range(1 << len(THRESHOLD_VERDICTS))
+)
+"""The verdict of each combination of comparison bits: the gravest."""
+
 CHASSIS_LAMPS = ("Chassis power", "Chassis intrusion", "Chassis drives", "Chassis fans")
 EVENT_LOG = "SEL"
 
@@ -173,7 +179,7 @@ def judge(sensor: Sensor, component: str, data: bytes, evidence: str) -> LampRea
         if not (sensor.thresholds or sensor.compared or crossed):
             return None  # a measurement without limits says nothing about health
         if told:
-            verdict = threshold_verdict(crossed)
+            verdict = CROSSED[crossed]
         return LampReading(lamp_of(sensor), component, verdict, evidence)
     lamp, offsets = lamp_of(sensor), offsets_of(sensor)
     if offsets is None and not is_oem(sensor):
@@ -218,11 +224,6 @@ def offsets_of(sensor: Sensor) -> Offsets | None:
     if sensor.event_type == 0x03 and sensor.type in GRAVE_STATES:
         return {0: NORMAL, 1: CRITICAL}
     return offsets
-
-
-def threshold_verdict(crossed: int) -> Verdict:
-    """Return the verdict of the comparison bits of a threshold sensor."""
-    return max((verdict for bit, verdict in enumerate(THRESHOLD_VERDICTS) if crossed >> bit & 1), default=NORMAL)
 
 
 def discrete_verdict(sensor: Sensor, states: int, offsets: Offsets | None) -> Verdict | None:

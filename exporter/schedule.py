@@ -87,7 +87,7 @@ class Schedule:
         return entry
 
     def update(self, check: Check, now: int) -> None:
-        """Give a check new options; its state stays. A changed timing counts from its last attempt on."""
+        """Give a check new options; its state stays. A changed timing counts from its last attempt on, or from now."""
         entry = self._entries[check.key]
         retimed = entry.check.timing != check.timing
         entry.check = check
@@ -95,6 +95,8 @@ class Schedule:
             entry.slot = slot_of(check.key, check.timing.interval)
             if entry.last_start != NEVER:
                 self._plan(entry, max(now, next_run(entry)))
+            elif not entry.state.rejected:  # those keep the pace that they had before a restart
+                self._plan(entry, min(entry.due, first_run(check.key, check.timing.interval, len(self), now)))
 
     def remove(self, key: CheckKey) -> Entry:
         """Drop a check. A run under way is the caller's to discard."""

@@ -281,6 +281,27 @@ def test_a_changed_timing_counts_from_the_last_attempt() -> None:
     assert entry.last_start < entry.due <= entry.last_start + MINUTE
 
 
+def test_a_shorter_interval_holds_for_checks_that_never_ran_too() -> None:
+    schedule = Schedule()
+    fleet = [check(f"s{number}") for number in range(60_000)]
+    for each in fleet:
+        schedule.add(each, CheckState(), len(fleet), Moment(0, WALL))
+    assert max(entry.due for entry in schedule) > 9 * MINUTE
+    before = {entry.check.key: entry.due for entry in schedule}
+    for each in fleet:
+        schedule.update(replace(each, timing=replace(TIMING, interval=MINUTE)), 5 * SECOND)
+    assert all(entry.due <= 5 * SECOND + MINUTE for entry in schedule)
+    assert all(entry.due <= before[entry.check.key] for entry in schedule)
+
+
+def test_a_shorter_interval_does_not_try_rejected_credentials_earlier_after_a_restart() -> None:
+    schedule = Schedule()
+    state = restored(replace(CheckState(), last_run=WALL, reason="auth", step="log-in", void=True))
+    entry = schedule.add(check(), state, 1, Moment(0, WALL))
+    schedule.update(check(timing=replace(TIMING, interval=MINUTE)), 1 * SECOND)
+    assert entry.due == TIMING.interval
+
+
 def test_a_changed_option_changes_no_due_time() -> None:
     schedule = started("https")
     entry = next(iter(schedule))

@@ -1,13 +1,19 @@
 """The benchmark's report: figures are never asserted, what is made of them is."""
 
+import asyncio
+from pathlib import Path
+
 import pytest
 
 import collectors.services  # noqa: F401 - registers the checks
-from collectors.registry import CHECKS
+from collectors.attempt import attempt
+from collectors.registry import CHECKS, ServiceTarget
 from tests.bench import report
-from tests.bench.measure import PROJECT, Sample
-from tests.bench.protocols import PROTOCOLS, row_key
+from tests.bench.measure import PROJECT, Helper, Sample
+from tests.bench.ours import NAME
+from tests.bench.protocols import PROTOCOLS, options, row_key
 from tests.bench.report import ROWS, Result
+from tests.peers.certificates import Authority
 
 
 def row(results: dict[str, Result], key: str) -> tuple[str, ...]:
@@ -57,6 +63,18 @@ def test_every_protocol_has_its_row_and_no_other() -> None:
     for name, protocol in PROTOCOLS.items():
         for peer in protocol.peers:
             assert ROWS[row_key(name, peer)].peer == peer
+
+
+async def test_every_protocol_passes_against_its_target(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    with Helper("targets", str(authority.issue(NAME, "127.0.0.1"))) as targets:
+        ports = targets.ask()["ports"]
+        for name in PROTOCOLS.keys() - {"icmp"}:  # that is between us and the kernel, and needs privileges
+            kind = CHECKS[name]
+            opts = kind.options.model_validate(options(name, ports, authority.file))
+            deadline = asyncio.get_running_loop().time() + 10
+            reading = await attempt(kind, ServiceTarget("127.0.0.1", NAME), opts, deadline)
+            assert reading.failure is None, f"{name}: {reading.failure}"
 
 
 def test_the_terminal_shows_aligned_columns_and_the_document_a_table() -> None:

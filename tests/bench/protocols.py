@@ -5,6 +5,7 @@ A protocol that is added gets an entry here, and a talk in `tests.bench.targets`
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 TCP = "{{prober: tcp, timeout: 5s, tcp: {{preferred_ip_protocol: ip4, {}query_response: [{}]}}}}"
@@ -129,6 +130,17 @@ PROTOCOLS: Mapping[str, Protocol] = {
 
 MIX = ("http", "https", "ftp", "smtp", "smtps", "pop", "pop3s", "imap", "imaps", "postgresql", "mysql", "ssh")
 """The twelve checks of a server of the fleet: those that the contract names."""
+
+
+def options(protocol: str, ports: Mapping[str, int], authority: Path) -> dict[str, Any]:
+    """Return what our check of a protocol is told, with its target's port."""
+    entry = PROTOCOLS[protocol]
+    port = {"port": ports[entry.target]} if entry.target else {}
+    filled = {
+        name: said.replace("{authority}", str(authority)) if isinstance(said, str) else said
+        for name, said in entry.options.items()
+    }
+    return {**port, **filled}
 
 
 def row_key(protocol: str, peer: str) -> str:

@@ -23,7 +23,7 @@ from tests.bench.measure import (
     resident_bytes,
 )
 from tests.bench.ours import CHECKS_PER_SERVER, Exporter
-from tests.bench.protocols import MIX, PROTOCOLS, Protocol, row_key
+from tests.bench.protocols import MIX, PROTOCOLS, Protocol, options, row_key
 from tests.bench.report import BLACKBOX, ROWS, Result
 from tests.exporter.simulation import Outage
 from tests.peers.certificates import Authority
@@ -185,10 +185,7 @@ class Bench:
         return text.replace("{port}", port).replace("{authority}", str(self._authority.file))
 
     def _options(self, protocol: str) -> dict[str, Any]:
-        entry = PROTOCOLS[protocol]
-        port = {"port": self._ports[entry.target]} if entry.target else {}
-        said = {name: self._filled(said) if isinstance(said, str) else said for name, said in entry.options.items()}
-        return {**port, **said}
+        return options(protocol, self._ports, self._authority.file)
 
     def _paced(self, protocol: str, contenders: Sequence[Contender]) -> Sample:
         said = self._written(protocol)
@@ -548,7 +545,7 @@ def _passed(attempts: Helper, question: Answer) -> int:
     """Return how many attempts of ours passed: all have to."""
     told = attempts.ask(question)
     if told["failures"] or not told["passed"]:
-        raise RuntimeError(f"our own attempts fail: {told['failures']}")
+        raise RuntimeError(f"our own attempts fail, {question['protocol']}: {told['failures']}")
     return int(told["passed"])
 
 

@@ -118,7 +118,10 @@ TALKS: Mapping[str, Talk] = {
         b"+OK ready\r\n",
         {b"CAPA": b"+OK\r\nUSER\r\n.\r\n", b"STAT": b"+OK 0 0\r\n", b"QUIT": b"+OK bye\r\n"},
     ),
-    "ftp": Talk(b"220 ready\r\n", {b"FEAT": b"211-Features:\r\n UTF8\r\n211 End\r\n", b"QUIT": b"221 bye\r\n"}),
+    "ftp": Talk(
+        b"220 ready\r\n",
+        {b"AUTH TLS": b"500 unknown\r\n", b"FEAT": b"211-Features:\r\n UTF8\r\n211 End\r\n", b"QUIT": b"221 bye\r\n"},
+    ),
     "submission": Talk(
         b"220 x ESMTP\r\n",
         {b"EHLO": b"250-x\r\n250 STARTTLS\r\n", b"STARTTLS": b"220 go ahead\r\n", b"QUIT": b"221 bye\r\n"},

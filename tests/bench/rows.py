@@ -141,8 +141,9 @@ class Bench:
             self._drive(contenders, entry.target, **how)
             if not isinstance(plugin, str):
                 theirs.append(self._plugin_cost(plugin, entry.target))
-        for peer in entry.peers:
-            self.results[row_key(protocol, peer)] = Result(Sample(tuple(mine)), f"{peer} is not installed")
+        for peer in entry.peers or ("",):
+            missing = f"{peer} is not installed" if peer else ""
+            self.results[row_key(protocol, peer)] = Result(Sample(tuple(mine)), missing)
         self.results |= {each.row: each.result(Sample(tuple(mine))) for each in contenders}
         if entry.plugin:
             told = plugin if isinstance(plugin, str) else Sample(tuple(theirs))

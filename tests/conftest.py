@@ -16,6 +16,7 @@ INSTALL = {
     "ipmitool": "apt install ipmitool",
     "nginx": "apt install nginx-light",
     "snmpd": "apt install snmpd",
+    "ssh": "apt install openssh-client",
     "sshd": "apt install openssh-server",
     "postfix": "apt install postfix (and run the tests as root: its master process has to be)",
     "dovecot": "apt install dovecot-imapd dovecot-pop3d (and run the tests as root: it changes users)",

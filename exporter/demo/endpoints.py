@@ -117,7 +117,7 @@ def _key_exchange_offer() -> bytes:
     lists = ("curve25519-sha256", "ssh-ed25519", *both, "", "")
     names = b"".join(len(each).to_bytes(4, "big") + each.encode() for each in lists)
     payload = b"\x14" + bytes(16) + names + bytes(5)
-    padding = 8 - (len(payload) + 5) % 8 + 4
+    padding = 4 + -(len(payload) + 9) % 8  # with it, the whole is a multiple of eight bytes
     return (len(payload) + padding + 1).to_bytes(4, "big") + bytes([padding]) + payload + bytes(padding)
 
 

@@ -272,6 +272,8 @@ async def test_a_trap_makes_sound_lamps_be_read_now_and_then_when_the_minute_is_
     await until(lambda: not entry.running)
     assert entry.due > rig.clock.now().monotonic + REREAD_PAUSE
     assert not rig.watch.reread("db01")
+    rig.clock.ahead += 2 * REREAD_PAUSE
+    assert rig.watch.reread("db01")
     await rig.stop()
 
 

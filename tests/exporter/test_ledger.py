@@ -202,6 +202,15 @@ async def test_what_may_wait_is_written_at_the_end(ledger: Ledger, storage: Path
         again.close()
 
 
+async def test_the_stamp_tells_whether_anybody_wrote(ledger: Ledger) -> None:
+    await ledger.save([check_row(CHECK, DOWN)])
+    before = ledger.stamp()
+    ledger.check_states()
+    assert ledger.stamp() == before
+    await ledger.save([check_row(replace(CHECK, server="web02"), DOWN)])
+    assert ledger.stamp() != before
+
+
 def test_a_second_process_on_the_same_storage_path_is_refused_by_name(ledger: Ledger, storage: Path) -> None:
     code = (
         "import sys, pathlib\n"

@@ -99,7 +99,7 @@ class Incidents:
                 known.since
                 for state in sources.values()
                 for known in state.lamps.values()
-                if known.verdict is Verdict.CRITICAL
+                if known.abnormal and known.verdict is Verdict.CRITICAL
             ]
             if critical:
                 fresh += self.take_in([opening(Kind.LAMP, server, min(critical), self.zone)])

@@ -49,6 +49,11 @@ class KnownLamp:
     """When it became normal, unknown or abnormal (warning and critical count as one)."""
     evidence: str
 
+    @property
+    def abnormal(self) -> bool:
+        """Tell whether the server has a fault there. A full event log is none of the server's."""
+        return self.verdict >= Verdict.WARNING and self.lamp is not Lamp.EVENT_LOG
+
 
 @dataclass(frozen=True, slots=True)
 class SourceState:
@@ -270,12 +275,7 @@ def server_verdict(sources: Iterable[SourceState]) -> Verdict:
 
 def abnormal_since(sources: Iterable[SourceState]) -> int | None:
     """Return since when (wall ms) a lamp of the server has been abnormal without a break; None while none is."""
-    since = [
-        known.since
-        for state in sources
-        for known in state.lamps.values()
-        if known.verdict >= Verdict.WARNING and known.lamp is not Lamp.EVENT_LOG
-    ]
+    since = [known.since for state in sources for known in state.lamps.values() if known.abnormal]
     return min(since, default=None)
 
 

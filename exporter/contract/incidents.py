@@ -365,7 +365,7 @@ def lamp_events(incident: Incident, at: int, sources: Mapping[SourceKey, SourceS
             name = f"{source}/{known.component}"
             seen = incident.lamps.get(name)
             worse = seen is None or (known.verdict is Verdict.CRITICAL and seen.verdict != "critical")
-            if known.verdict >= Verdict.WARNING and worse:
+            if known.abnormal and worse:
                 data: dict[str, Value] = {"lamp": known.lamp.value, "verdict": known.verdict.name.lower()}
                 data["evidence"] = known.evidence
                 yield IncidentEvent(incident.id, What.LAMP_ABNORMAL, at, name, MappingProxyType(data))
@@ -392,8 +392,7 @@ def holding(incident: Incident, sources: Mapping[SourceKey, SourceState]) -> tup
         f"{known.component} ({source}) is {known.verdict.name.lower()}"
         for (_, source), state in sources.items()
         for known in state.lamps.values()
-        if known.verdict >= Verdict.WARNING
-        or (known.verdict is Verdict.UNKNOWN and f"{source}/{known.component}" in incident.lamps)
+        if known.abnormal or (known.verdict is Verdict.UNKNOWN and f"{source}/{known.component}" in incident.lamps)
     ]
     if lit:
         return tuple(lit)

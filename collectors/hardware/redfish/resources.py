@@ -326,14 +326,18 @@ def log(resource: Resource, entries: Json) -> Part:
     """Return a log service and how full it is. A log that is full and keeps the old loses the new: a warning."""
     data = resource.data
     count, most = (_count(found) for found in (entries.get("Members@odata.count"), data.get("MaxNumberOfRecords")))
+    policy = word(data.get("OverWritePolicy"))
     full = bool(most) and count is not None and most is not None and count >= most
-    loses = full and word(data.get("OverWritePolicy")) == "neveroverwrites"
+    loses = full and policy == "neveroverwrites"
     verdict = status.judged(data.get("Status"), *((Verdict.WARNING,) if loses else ()))
     told = evidence(
         resource.path, {**data, **entries}, "Status", "Members@odata.count", "MaxNumberOfRecords", "OverWritePolicy"
     )
     lamp = Lamp.EVENT_LOG if loses or "Status" in data else None
-    fill = None if count is None else Log(count, most or None)
+    wrapped = (
+        full and policy == "wrapswhenfull"
+    )  # it stays full for ever and loses nothing new: that is no fill to tell
+    fill = None if count is None else Log(count, None if wrapped else most or None)
     return Part(resource.path, name(resource), lamp, verdict, told, resource.path, log=fill)
 
 

@@ -6,7 +6,15 @@ from typing import Any
 
 import pytest
 
-from collectors.failures import CertificateFailure, Misconfigured, TimedOut, Unauthorized, Unavailable, WrongContent
+from collectors.failures import (
+    CertificateFailure,
+    Misconfigured,
+    TimedOut,
+    Unauthorized,
+    Unavailable,
+    Unreachable,
+    WrongContent,
+)
 from collectors.secret import Credential, Secret
 from tests.peers import dovecot, vsftpd
 from tests.peers.certificates import DAY, Authority, now
@@ -60,7 +68,8 @@ async def test_the_plugins_see_no_expired_certificate_and_no_broken_mailbox(
         for protocol, name in BOXES.items():
             told = await plugin(name, *at(mail.ports[protocol]))
             reading = await run(protocol, mail.ports[protocol], credential=me, certificate="ignore")
-            assert isinstance(reading.failure, Unavailable)
+            # POP's process ends after its -ERR: sometimes before our STAT is asked
+            assert isinstance(reading.failure, Unavailable | Unreachable)
             differ(reading, told, "it reads the greeting and goes; we log in and open the mailbox")
             if protocol.endswith("s"):
                 reading = await run(protocol, mail.ports[protocol], **trusting(authority))

@@ -73,7 +73,10 @@ class Desk:
 
     def read(self, minutes: float, source: str = "ipmi", **lamps: Verdict | None) -> None:
         wall = START + round(minutes * MINUTE)
-        readings = tuple(LampReading(Lamp.DRIVE, name, verdict, f"{name} as read") for name, verdict in lamps.items())
+        readings = tuple(
+            LampReading(Lamp.EVENT_LOG if name == "log" else Lamp.DRIVE, name, verdict, f"{name} as read")
+            for name, verdict in lamps.items()
+        )
         self._lamps(source, LampRead(Moment(wall, wall), HardwareReading(readings), 0.1), wall)
 
     def unreadable(self, minutes: float, source: str = "ipmi") -> None:
@@ -274,6 +277,15 @@ def test_an_unknown_component_that_was_never_abnormal_does_not_hold_it() -> None
     desk.outage(0, 12)
     desk.read(13, bay1=Verdict.UNKNOWN, bay2=Verdict.NORMAL)
     assert not desk.is_open()
+
+
+def test_a_full_event_log_does_not_hold_it() -> None:
+    desk = Desk()
+    desk.outage(0, 12)
+    desk.read(13, bay1=Verdict.NORMAL, log=Verdict.WARNING)
+    desk.read(14, bay1=Verdict.NORMAL, log=Verdict.WARNING)
+    assert not desk.is_open()
+    assert not desk.last.lamps
 
 
 def test_every_source_has_to_be_read_after_the_recovery() -> None:

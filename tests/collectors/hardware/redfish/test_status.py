@@ -6,6 +6,7 @@ import pytest
 
 from collectors.hardware.redfish import status
 from collectors.hardware.redfish.documents import Resource, evidence, printable
+from collectors.hardware.redfish.parts import Log
 from collectors.hardware.redfish.resources import chassis, drive, log, manager, sensor, supply, system
 from collectors.reading import Lamp, Quantity, Verdict
 
@@ -166,6 +167,14 @@ def test_a_full_log_that_loses_what_comes_is_a_warning(
 ) -> None:
     part = log(resource(MaxNumberOfRecords=10, OverWritePolicy=policy), {"Members@odata.count": count})
     assert (part.verdict, part.lamp) == (verdict, lamp)
+
+
+@pytest.mark.parametrize(
+    ("count", "policy", "most"), [(9, "WrapsWhenFull", 10), (10, "WrapsWhenFull", None), (10, "", 10)]
+)
+def test_the_fill_of_a_log_that_has_wrapped_says_nothing(count: int, policy: str, most: int | None) -> None:
+    part = log(resource(MaxNumberOfRecords=10, OverWritePolicy=policy), {"Members@odata.count": count})
+    assert part.log == Log(count, most)
 
 
 @pytest.mark.parametrize(("count", "most"), [(None, 10), ("3", 10), (-1, 10), (True, 10)])

@@ -116,7 +116,7 @@ def _width(text: str) -> int:
 
 
 def _said(data: Mapping[str, Value]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in data.items() if value not in ("", 0))
+    return ", ".join(f"{name} {value}" for name, value in data.items() if name != "last_good" and value != "")
 
 
 def _plain(value: Any) -> Any:

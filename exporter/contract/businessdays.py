@@ -62,6 +62,16 @@ class BusinessCalendar:
         minute = local.hour * 60 + local.minute
         return any(start <= minute < end for start, end in self._hours) and self.is_business_day(local.date())
 
+    def next_opening(self, wall: int) -> int:
+        """Return when the help desk opens next after ``wall``, both Unix time in ms. Raises NoBusinessDay."""
+        local = datetime.fromtimestamp(wall / SECOND, self._zone)
+        minute = local.hour * 60 + local.minute
+        later = [start for start, _ in self._hours if start > minute] if self.is_business_day(local.date()) else []
+        day = local.date() if later else self.next_business_day(local.date())
+        start = min(later or [start for start, _ in self._hours], default=0)
+        opening = datetime.combine(day, time(), self._zone) + timedelta(minutes=start)
+        return round(opening.timestamp() * SECOND)
+
     def next_business_day(self, day: date) -> date:
         """Return the first business day after ``day``; the day itself never counts. Raises NoBusinessDay."""
         for ahead in range(1, LONGEST_CLOSURE + 1):

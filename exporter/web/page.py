@@ -23,6 +23,7 @@ from collectors.reading import Verdict
 from collectors.tls import expires_soon
 from exporter.clock import DAY, HOUR, MINUTE, SECOND, Moment
 from exporter.contract.businessdays import VERIFIED_UNTIL, list_ends_soon
+from exporter.contract.incidents import Incident, holding
 from exporter.contract.ossupport import Support, os_dates
 from exporter.inventory import Check, Config, Customer, LampSourceEntry, Server, SourceKey
 from exporter.lamps import KnownLamp, SourceState, server_verdict
@@ -98,6 +99,15 @@ class ServerSeen:
     sources: tuple[SourceSeen, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class IncidentSeen:
+    """An open incident at one moment, and what keeps it open."""
+
+    incident: Incident
+    server: Server
+    holding: tuple[str, ...]
+
+
 @dataclass(slots=True)
 class Fleet:
     """What the whole fleet looks like: how many of what, and all that is wrong."""
@@ -108,6 +118,8 @@ class Fleet:
     checks: Counter[str] = field(default_factory=Counter)
     lamps: Counter[str] = field(default_factory=Counter)
     outages: list[CheckSeen] = field(default_factory=list)
+    incidents: list[IncidentSeen] = field(default_factory=list)
+    """Those that are open and have no outage any more."""
     never_up: list[CheckSeen] = field(default_factory=list)
     void: list[CheckSeen] = field(default_factory=list)
     expiring: list[CheckSeen] = field(default_factory=list)
@@ -231,6 +243,10 @@ class Page:
             lamps = self._monitor.lamps
             async for server in _sliced(config.servers.values()):
                 fleet.take_in(server, self._checks(server), lamps.states(server.name))
+            for incident in self._monitor.duties.incidents.open():
+                owner = config.servers.get(incident.server)
+                if owner and not incident.down:
+                    fleet.incidents.append(IncidentSeen(incident, owner, holding(incident, lamps.states(owner.name))))
             fleet.sort()
             self._fleet = fleet
             return fleet
@@ -294,12 +310,9 @@ def _facts(monitor: Monitor, time: Callable[[int], str], age: Callable[[int], st
     else:
         yield Fact("Our own uplink", "lost: no vantage address answers, failures do not count", bad=True)
     calendar, wall = monitor.calendar, monitor.clock.now().wall
-    today = calendar.day(wall)
-    yield Fact(
-        "Help desk",
-        "open" if calendar.is_open(wall) else f"closed; next business day {calendar.next_business_day(today)}",
-    )
-    if list_ends_soon(today):
+    desk = "open" if calendar.is_open(wall) else f"closed, opens {time(calendar.next_opening(wall))}"
+    yield Fact("Help desk", desk)
+    if list_ends_soon(calendar.day(wall)):
         yield Fact("Public holidays", f"verified until {VERIFIED_UNTIL} only: install a newer version", bad=True)
     lag = telemetry.loop_lag.value()
     yield Fact("Event loop", f"late by {lag * 1000:.0f} ms at worst in the last minute", lag > 1.0)

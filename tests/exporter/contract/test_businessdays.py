@@ -91,6 +91,21 @@ def test_business_hours_begin_and_end_on_the_minute_and_only_on_business_days(mo
     assert SHIPPED.is_open(at(moment)) is is_open
 
 
+@pytest.mark.parametrize(
+    ("moment", "opening"),
+    [
+        ("2026-11-25T09:00:00", "2026-11-25T10:00:00"),
+        ("2026-11-25T11:00:00", "2026-11-25T13:00:00"),  # open now: the afternoon is the next opening
+        ("2026-11-25T12:30:00", "2026-11-25T13:00:00"),
+        ("2026-11-25T17:00:00", "2026-11-26T10:00:00"),
+        ("2026-12-28T18:00:00", "2027-01-04T10:00:00"),
+        ("2026-11-23T11:00:00", "2026-11-24T10:00:00"),
+    ],
+)
+def test_the_next_opening_is_today_where_there_still_is_one(moment: str, opening: str) -> None:
+    assert SHIPPED.next_opening(at(moment)) == at(opening)
+
+
 def test_an_open_day_beats_a_closed_one_and_both_beat_weekends_and_holidays() -> None:
     calendar = BusinessCalendar(Calendar(closed=("08-13/08-15",), open=("2026-11-23", "2026-08-14/2026-08-15")), TOKYO)
     assert calendar.is_business_day(date(2026, 11, 23))

@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -14,6 +15,7 @@ from collectors.reading import Lamp, Verdict
 from collectors.services.http import HttpsOptions
 from collectors.transcript import Recording, Transcript
 from exporter.clock import DAY, MINUTE, Moment
+from exporter.contract.incidents import Kind, opening
 from exporter.inventory import Config, Customer, MaintenanceWindow, VantageAddress
 from exporter.lamps import KnownLamp, SourceState
 from exporter.lastruns import pack
@@ -229,9 +231,17 @@ async def test_a_managed_server_says_how_long_its_system_is_supported(
     assert ("support" in text or "contract" in text) is bool(told)
 
 
+async def test_an_incident_that_recovered_says_what_holds_it(start: Any, monitor: Monitor) -> None:
+    event = opening(Kind.REBOOT_REQUEST, monitor.config.servers["web01"], SINCE, ZoneInfo("Asia/Tokyo"), "運用担当")
+    monitor.duties.incidents.take_in([event])
+    assert (
+        "web01 web01-20270115-170000-reboot c0001 2027-01-15 17:00:00 JST no nobody has said yet that it was done"
+    ) in (await see(start)).text
+
+
 async def test_the_help_desks_hours_are_told(start: Any, monitor: Monitor) -> None:
     # Friday, 2027-01-15 17:15
-    assert "Help desk closed; next business day 2027-01-18" in (await see(start)).text
+    assert "Help desk closed, opens 2027-01-18 10:00:00 JST" in (await see(start)).text
 
 
 async def test_the_exporters_own_troubles_are_told(start: Any, monitor: Monitor) -> None:

@@ -16,6 +16,7 @@ from exporter.desk import DeskError
 from exporter.desk_command import add_incidents, add_lamps
 from exporter.inventory import Config
 from exporter.ledger import StorageError
+from exporter.maintenance_command import add_maintenance
 from exporter.parser import Parser
 from exporter.patience import patience
 from exporter.probe import Status, probe
@@ -162,6 +163,7 @@ def _parser() -> Parser:
 
     add_incidents(commands, [common, storing])
     add_lamps(commands, [common, storing])
+    add_maintenance(commands, [common, storing])
 
     demo = commands.add_parser(
         "demo",

@@ -29,14 +29,15 @@ import sqlalchemy as sa
 from collectors.reading import EventLogReading, Hardware, Lamp, Verdict
 from exporter.clock import Clock, Moment
 from exporter.contract.incidents import REJOIN, IncidentEvent, What
-from exporter.inventory import Check, CheckKey, Settings, SourceKey
+from exporter.contract.maintenance import Booking
+from exporter.inventory import Check, CheckKey, MaintenanceWindow, Settings, SourceKey
 from exporter.lamps import HARDWARE, KnownLamp, LampEvent, Sighting, SourceState
 from exporter.outage import CheckState, Transition, restored
 
 log = logging.getLogger("ledger")
 
-SCHEMA_VERSION = 2
-MIGRATIONS: Mapping[int, Sequence[str]] = {1: ()}
+SCHEMA_VERSION = 3
+MIGRATIONS: Mapping[int, Sequence[str]] = {1: (), 2: ()}
 """By the version they start from: what brings a ledger to the next one. Tables that are missing are made anyway."""
 RETRY_AFTER = 5.0
 """Seconds until a batch that could not be written is tried again when nothing new comes in."""
@@ -117,6 +118,40 @@ sightings = sa.Table(
     sa.Column("note", sa.String, nullable=False),
     sa.Column("author", sa.String, nullable=False),
 )
+
+
+maintenance_windows = sa.Table(
+    "maintenance_windows",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("start", sa.BigInteger, nullable=False),
+    sa.Column("end", sa.BigInteger, nullable=False),
+    sa.Column("server", sa.String, nullable=False),
+    sa.Column("customer", sa.String, nullable=False),
+    sa.Column("site", sa.String, nullable=False),
+    sa.Column("reason", sa.String, nullable=False),
+    sa.Column("entered", sa.BigInteger, nullable=False),
+    sa.Column("author", sa.String, nullable=False),
+    sa.Column("configured", sa.Boolean, nullable=False),
+    sqlite_autoincrement=True,  # people call windows by their number: none is given twice
+)
+
+
+maintenance_ends = sa.Table(
+    "maintenance_ends",
+    metadata,
+    sa.Column("window", sa.Integer, sa.ForeignKey("maintenance_windows.number"), primary_key=True, autoincrement=False),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("author", sa.String, nullable=False),
+)
+
+_EVENT_TABLES: Sequence[tuple[sa.Table, Mapping[str, str]]] = (
+    (events, {"reason": "", "step": "", "evidence": ""}),
+    (incident_events, {}),
+    (maintenance_windows, {}),
+    (maintenance_ends, {}),
+)
+"""What is appended to, each with what an event may leave out."""
 
 
 class StorageError(Exception):
@@ -225,6 +260,45 @@ def incident_history(connection: sa.Connection, after: int = 0) -> list[tuple[in
     """Return the events of all incidents, each with its number, from number ``after`` + 1 on."""
     query = sa.select(incident_events).where(incident_events.c.id > after).order_by(incident_events.c.id)
     return [(row.id, _incident_event(row)) for row in connection.execute(query)]
+
+
+def window_record(window: MaintenanceWindow, at: int, author: str, *, configured: bool = False) -> Event:
+    """Return the record of a maintenance window that was entered at ``at``."""
+    values = {name: getattr(window, name) for name in ("start", "end", "server", "customer", "site", "reason")}
+    return Event({**values, "entered": at, "author": author, "configured": configured}, maintenance_windows)
+
+
+def window_end(number: int, at: int, author: str) -> Event:
+    """Return the record of a maintenance window's end before its time."""
+    return Event({"window": number, "at": at, "author": author}, maintenance_ends)
+
+
+def bookings(connection: sa.Connection, after: int | None = None) -> list[Booking]:
+    """Return all maintenance windows, or those that are not over at ``after``, in the order of their begin."""
+    windows, ends = maintenance_windows.c, maintenance_ends.c
+    query = sa.select(maintenance_windows, ends.at.label("ended"), ends.author.label("ended_by")).join_from(
+        maintenance_windows, maintenance_ends, isouter=True
+    )
+    if after is not None:
+        query = query.where(windows.end > after, sa.or_(ends.at.is_(None), ends.at > after))
+    return [
+        Booking(
+            row.number,
+            MaintenanceWindow(row.start, row.end, row.reason, row.server, row.customer, row.site),
+            row.entered,
+            row.author,
+            row.configured,
+            row.ended,
+            row.ended_by or "",
+        )
+        for row in connection.execute(query.order_by(windows.start, windows.number))
+    ]
+
+
+def write(connection: sa.Connection, event: Event) -> int | None:
+    """Append an event; return its number where its table gives one."""
+    result = connection.execute(sa.insert(event.table).values(**event.values))
+    return result.inserted_primary_key[0] if result.inserted_primary_key else None
 
 
 def timezone_row(timezone: str) -> Row:
@@ -383,6 +457,15 @@ class Ledger:
             for row in self._read(query)
         ]
 
+    def bookings(self, after: int | None = None) -> list[Booking] | None:
+        """Return the maintenance windows as the function `bookings` does; None when they cannot be read."""
+        try:
+            with self._engine.connect() as connection:
+                return bookings(connection, after)
+        except sa.exc.OperationalError as error:
+            log.error("the ledger cannot be read: %s: maintenance windows stay as they were known", error.orig)  # noqa: TRY400
+            return None
+
     async def save(self, records: Iterable[Record]) -> bool:
         """Write records; return whether they are committed now. If not they are kept and tried again."""
         loop = asyncio.get_running_loop()
@@ -488,7 +571,7 @@ class Ledger:
                     rows = [row for row in self._unwritten_rows.values() if row.table is table]
                     if rows:
                         _replace(connection, table, rows)
-                for table, blank in ((events, {"reason": "", "step": "", "evidence": ""}), (incident_events, {})):
+                for table, blank in _EVENT_TABLES:
                     fresh = [{**blank, **event.values} for event in self._unwritten_events if event.table is table]
                     if fresh:
                         connection.execute(sa.insert(table).prefix_with("OR IGNORE"), fresh)

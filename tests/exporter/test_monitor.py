@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from collectors.reading import Verdict
+from exporter.cli import main
 from exporter.clock import SystemClock
 from exporter.config import ConfigError
 from exporter.contract.incidents import IncidentEvent, What, holding
@@ -384,7 +385,7 @@ async def test_a_server_without_lamp_sources_is_unknown_and_one_that_cannot_be_r
 async def test_a_maintenance_window_is_published_when_it_begins_and_ends(
     site: Site, greeter: Greeter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("exporter.monitor.CALENDAR_PERIOD", 0.02)
+    monkeypatch.setattr("exporter.monitor.MAINTENANCE_PERIOD", 0.02)
     site.write(server("web01", greeter.port))
     with site.file.open("a", encoding="utf-8") as file:
         window = "from: 2020-01-01T00:00+09:00, to: 2099-01-01T00:00+09:00"
@@ -394,6 +395,28 @@ async def test_a_maintenance_window_is_published_when_it_begins_and_ends(
     later = SystemClock().now().wall + 100 * 366 * 86_400_000
     now = site.monitor.clock.now()
     monkeypatch.setattr(site.monitor.clock, "now", lambda: type(now)(now.monotonic, later))
+    await site.until(lambda: site.value("dserver_server_maintenance", server="web01") == 0)
+
+
+async def test_a_window_entered_at_the_command_line_is_published_and_so_is_its_end(
+    site: Site, greeter: Greeter, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site.write(server("web01", greeter.port), server("web02", greeter.port))
+    await site.start()
+
+    async def maintenance(*arguments: str) -> None:
+        where = (f"--storage.path={site.storage}", f"--config.file={site.file}")
+        with pytest.raises(SystemExit):
+            await asyncio.to_thread(main, ["maintenance", arguments[0], *where, *arguments[1:]])
+
+    assert site.value("dserver_server_maintenance", server="web01") == 0
+    await maintenance("add", "--server", "web01", "--to", "2099-01-01T00:00", "--reason", "memory")
+    await site.until(lambda: site.value("dserver_server_maintenance", server="web01") == 1)
+    assert site.value("dserver_server_maintenance", server="web02") == 0
+    await site.stop()
+    await site.start()
+    assert site.value("dserver_server_maintenance", server="web01") == 1
+    await maintenance("end", "1")
     await site.until(lambda: site.value("dserver_server_maintenance", server="web01") == 0)
 
 

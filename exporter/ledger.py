@@ -295,10 +295,9 @@ def bookings(connection: sa.Connection, after: int | None = None) -> list[Bookin
     ]
 
 
-def write(connection: sa.Connection, event: Event) -> int | None:
-    """Append an event; return its number where its table gives one."""
-    result = connection.execute(sa.insert(event.table).values(**event.values))
-    return result.inserted_primary_key[0] if result.inserted_primary_key else None
+def write(connection: sa.Connection, event: Event) -> int:
+    """Append an event; return the number of its row."""
+    return connection.execute(sa.insert(event.table).values(**event.values)).lastrowid
 
 
 def timezone_row(timezone: str) -> Row:

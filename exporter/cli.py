@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from exporter import logs
 from exporter.alertmanager_config import AlertmanagerConfigError, alertmanager_config
+from exporter.availability_command import add_availability
 from exporter.config import ConfigError, Problem, check, load
 from exporter.demo import Demo
 from exporter.desk import DeskError
@@ -164,6 +165,7 @@ def _parser() -> Parser:
     add_incidents(commands, [common, storing])
     add_lamps(commands, [common, storing])
     add_maintenance(commands, [common, storing])
+    add_availability(commands, [common, storing])
 
     demo = commands.add_parser(
         "demo",

@@ -28,6 +28,7 @@ import sqlalchemy as sa
 
 from collectors.reading import EventLogReading, Hardware, Lamp, Verdict
 from exporter.clock import Clock, Moment
+from exporter.contract.availability import WITHDRAWN
 from exporter.contract.incidents import REJOIN, IncidentEvent, What
 from exporter.contract.maintenance import Booking
 from exporter.inventory import Check, CheckKey, MaintenanceWindow, Settings, SourceKey
@@ -43,6 +44,8 @@ RETRY_AFTER = 5.0
 """Seconds until a batch that could not be written is tried again when nothing new comes in."""
 ROUTINE_WITHIN = 60.0
 """Seconds until rows that a crash may lose are written, if nothing else is written before."""
+RUNNING, STOPPED = "running", "stopped"
+"""What the ledger says of the exporter itself."""
 KEPT_EVENTS = 100_000
 """Events kept in memory while the disk is full; the oldest go first, and the loss is logged."""
 
@@ -209,6 +212,39 @@ def check_event(check: Check, change: Transition, evidence: str = "") -> Event:
     """Return the event of a check's change of phase; ``evidence`` is what was said."""
     values = {"at": change.at, "server": check.server, "kind": "check", "subject": check.name, "evidence": evidence}
     return Event({**values, "was": change.was, "now": change.now, "reason": change.reason, "step": change.step})
+
+
+def withdrawn_event(key: CheckKey, at: int) -> Event:
+    """Return the event of a check that is no longer in the inventory: nothing is known of it from now on."""
+    values = {"at": at, "server": key[0], "kind": "check", "subject": key[1], "was": "", "now": WITHDRAWN}
+    return Event(values)
+
+
+def void_event(check: Check, before: CheckState, after: CheckState) -> Event:
+    """Return the event of a void spell that begins or ends: the reason of each, empty for an attempt that counts."""
+    values = {"at": after.last_run, "server": check.server, "kind": "void", "subject": check.name}
+    reasons = [state.reason if state.void else "" for state in (before, after)]
+    return Event({**values, "was": reasons[0], "now": reasons[1], "step": after.step if after.void else ""})
+
+
+def presence_event(at: int, *, running: bool) -> Event:
+    """Return the event of an exporter that begins or ceases to run on this ledger."""
+    words = (STOPPED, RUNNING) if running else (RUNNING, STOPPED)
+    return Event({"at": at, "server": "", "kind": "exporter", "subject": "", "was": words[0], "now": words[1]})
+
+
+def alive_row(at: int) -> Row:
+    """Return the row that says when the exporter was seen to run last."""
+    return Row(meta, ("alive",), {"value": str(at)})
+
+
+_LAST_ALIVE = sa.select(meta.c.value).where(meta.c.key == "alive")
+
+
+def last_alive(connection: sa.Connection) -> int | None:
+    """Return when an exporter was seen to run on this ledger last; None where that was never written."""
+    at: str | None = connection.scalar(_LAST_ALIVE)
+    return None if at is None else int(at)
 
 
 def source_row(key: SourceKey, state: SourceState) -> Row:
@@ -464,6 +500,11 @@ class Ledger:
         except sa.exc.OperationalError as error:
             log.error("the ledger cannot be read: %s: maintenance windows stay as they were known", error.orig)  # noqa: TRY400
             return None
+
+    def last_alive(self) -> int | None:
+        """Return when an exporter was seen to run on this ledger last; None where that is not known."""
+        rows = self._read(_LAST_ALIVE)
+        return int(rows[0][0]) if rows else None
 
     async def save(self, records: Iterable[Record]) -> bool:
         """Write records; return whether they are committed now. If not they are kept and tried again."""

@@ -16,10 +16,11 @@ from exporter.exposition import Exposition
 from exporter.inventory import Check, Config, Scope, Server
 from exporter.lamps import SourceState
 from exporter.lampwatch import LampWatch
-from exporter.ledger import Ledger, Record, forget_check, forget_source, timezone_row
+from exporter.ledger import Ledger, Record, forget_check, forget_source, timezone_row, withdrawn_event
 from exporter.loopwatch import LoopWatch
 from exporter.maintenance import Maintenance
 from exporter.outage import CheckState, Recovery
+from exporter.presence import Presence
 from exporter.rendering import calendar_lines, inventory_lines
 from exporter.runner import Runner, raise_descriptor_limit
 from exporter.schedule import Schedule
@@ -80,6 +81,7 @@ class Monitor:
             settings=self.config.settings,
         )
         self.maintenance = Maintenance(ledger, clock)
+        self.presence = Presence(ledger, clock)
         self.duties = Duties(
             clock=clock,
             schedule=self.schedule,
@@ -109,9 +111,12 @@ class Monitor:
         self.watch.start()
         await self.duties.restore()
         await self.maintenance.refresh()
+        await self.presence.begin()
         self.traps.rebind(config.traps_listen, self.config_file)
         await self._apply(config)
-        forgotten: list[Record] = [forget_check(key) for key in self._known_checks]
+        forgotten: list[Record] = []
+        for key in self._known_checks:
+            forgotten += [forget_check(key), withdrawn_event(key, self.clock.now().wall)]
         forgotten += self.duties.withdraw_unknown()
         forgotten += [forget_source(key) for key in self._known_sources]
         if forgotten:
@@ -119,7 +124,7 @@ class Monitor:
         self._known_checks.clear()
         self._known_sources.clear()
         duties = (self._watch_calendar, self._watch_maintenance, self.duties.watch)
-        for forever in (self.vantage.watch, *duties, self.traps.watch):
+        for forever in (self.vantage.watch, self.presence.watch, *duties, self.traps.watch):
             self._background.append(asyncio.create_task(_keep(forever)))
 
     async def stop(self) -> None:
@@ -131,6 +136,7 @@ class Monitor:
         self.traps.stop()
         await self.runner.stop()
         await self.lamps.stop()
+        await self.presence.beat()
         self.watch.stop()
 
     async def reload(self) -> None:
@@ -205,7 +211,7 @@ class Monitor:
                 if kept_checks.get(check.key) != _identity(check):
                     self.schedule.remove(check.key)
                     self.runner.withdraw(check)
-                    forgotten.append(forget_check(check.key))
+                    forgotten += [forget_check(check.key), withdrawn_event(check.key, self.clock.now().wall)]
                     forgotten += self.duties.withdraw(check)
             for source in server.lamps:
                 if source.key not in kept_sources:

@@ -18,7 +18,7 @@ from exporter.contract.incidents import IncidentEvent, What, holding
 from exporter.demo.endpoints import SSH_GREETING
 from exporter.desk import Desk
 from exporter.families import Selection
-from exporter.ledger import Ledger, incident_events, incident_record
+from exporter.ledger import Ledger, beside, events, incident_events, incident_record
 from exporter.monitor import Monitor
 from tests.peers.process import free_udp_port
 from tests.peers.snmptrap import Sender, snmptrap
@@ -238,6 +238,29 @@ async def test_a_check_that_leaves_the_inventory_withdraws_its_incident_at_a_rel
     assert site.monitor.duties.incidents.open() == []
     assert not site.lines("dserver_incident_open")
     await other.stop()
+
+
+async def test_the_ledger_says_since_when_a_check_is_gone_and_when_the_exporter_ran(
+    site: Site, greeter: Greeter
+) -> None:
+    def written(kind: str) -> list[tuple[str, str]]:
+        with beside(site.storage) as connection:
+            query = sa.select(events).where(events.c.kind == kind).order_by(events.c.id)
+            return [(row.server, row.now) for row in connection.execute(query)]
+
+    names = ("web01", "web02", "web03")
+    site.write(*(server(name, greeter.port) for name in names))
+    await site.start()
+    for name in names:
+        await site.until(lambda name=name: site.value("dserver_service_up", server=name) == 1)  # type: ignore[misc]
+    site.write(server("web02", greeter.port), server("web03", greeter.port))
+    await site.monitor.reload()
+    assert written("check")[-1] == ("web01", "withdrawn")
+    await site.stop()
+    site.write(server("web03", greeter.port))
+    await site.start()
+    assert written("check")[-1] == ("web02", "withdrawn")
+    assert written("exporter") == [("", "running"), ("", "stopped"), ("", "running")]
 
 
 async def test_what_a_person_writes_into_the_ledger_is_seen_by_the_server(site: Site, greeter: Greeter) -> None:

@@ -10,12 +10,14 @@ from typing import NoReturn
 
 from exporter import logs
 from exporter.alertmanager_config import AlertmanagerConfigError, alertmanager_config
+from exporter.availability_command import add_availability
 from exporter.config import ConfigError, Problem, check, load
 from exporter.demo import Demo
 from exporter.desk import DeskError
 from exporter.desk_command import add_incidents, add_lamps
 from exporter.inventory import Config
 from exporter.ledger import StorageError
+from exporter.maintenance_command import add_maintenance
 from exporter.parser import Parser
 from exporter.patience import patience
 from exporter.probe import Status, probe
@@ -162,6 +164,8 @@ def _parser() -> Parser:
 
     add_incidents(commands, [common, storing])
     add_lamps(commands, [common, storing])
+    add_maintenance(commands, [common, storing])
+    add_availability(commands, [common, storing])
 
     demo = commands.add_parser(
         "demo",

@@ -1,7 +1,6 @@
 """``dserver-exporter incidents`` and ``lamps``: their flags, and what each command prints."""
 
 import argparse
-import getpass
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from exporter.desk import MEANS, Desk, DeskError
 from exporter.incident_tables import as_json, details, export, listing
 from exporter.inventory import Config, Server
 from exporter.parser import Parser
+from exporter.parser import add_author as _add_author
 from exporter.patience import patience
 
 SEEN = {verdict.name.lower(): verdict for verdict in (Verdict.NORMAL, Verdict.WARNING, Verdict.CRITICAL)}
@@ -82,11 +82,6 @@ def add_lamps(commands: "argparse._SubParsersAction[Parser]", parents: list[Pars
     confirming.add_argument("--verdict", required=True, choices=list(SEEN), help="What the lamps say.")
     confirming.add_argument("--note", required=True, metavar="TEXT", help="What was seen.")
     _add_author(confirming)
-
-
-def _add_author(parser: Parser) -> None:
-    who = getpass.getuser()
-    parser.add_argument("--author", metavar="NAME", default=who, help="Who writes this. (default: %(default)s)")
 
 
 def _run(run: Callable[[argparse.Namespace, Desk], None], options: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Iterable
 from zoneinfo import ZoneInfo
 
-from exporter.clock import MINUTE, Clock
+from exporter.clock import Clock
 from exporter.contract.incidents import Incident, IncidentEvent, Tried, What
 from exporter.contract.level import Response, diagnose
 from exporter.exposition import Exposition
@@ -17,6 +17,7 @@ from exporter.incidents import Incidents
 from exporter.inventory import Check, CheckKey, Config, Server
 from exporter.lampwatch import LampWatch
 from exporter.ledger import Ledger, Record, incident_record
+from exporter.maintenance import Maintenance
 from exporter.outage import CheckState
 from exporter.rendering import duty_lines
 from exporter.schedule import Schedule
@@ -28,8 +29,6 @@ REFRESH = 0.5
 ALL_THE_SAME = 10
 """Every so many looks it is refreshed all the same: sightings grow old, and of two writes within a clock tick the files
 may tell one."""
-AFTER_MAINTENANCE = 10 * MINUTE
-"""The customer is told so long after a maintenance window at the earliest."""
 
 
 class Duties:
@@ -43,12 +42,14 @@ class Duties:
         lamps: LampWatch,
         ledger: Ledger,
         exposition: Exposition,
+        maintenance: Maintenance,
     ) -> None:
         self._clock = clock
         self._schedule = schedule
         self._lamps = lamps
         self._ledger = ledger
         self._exposition = exposition
+        self._maintenance = maintenance
         self.config = Config()
         self.incidents = Incidents()
         self._decided: dict[CheckKey, CheckState] = {}
@@ -86,7 +87,7 @@ class Duties:
         self._decided[check.key] = after
         states = self._states(server.name)
         tried = Tried(check.name, before, after, detail, check.timing.outage_notice_after)
-        maintained = self._maintained(server, self._clock.now().wall)
+        maintained = self._maintenance.spares_customer(server, self._clock.now().wall)
         events = self.incidents.tried(server, tried, states, diagnose(server, states), maintained=maintained)
         if any(event.what is What.RECOVERED for event in events):
             events += self.incidents.lamps_read(server, self._lamps.states(server.name), self._clock.now().wall)
@@ -168,12 +169,6 @@ class Duties:
     def _states(self, server: str) -> dict[str, CheckState]:
         entries = self._schedule.server(server)
         return {entry.check.name: self._decided.get(entry.check.key, entry.state) for entry in entries}
-
-    def _maintained(self, server: Server, wall: int) -> bool:
-        return any(
-            window.covers(server, wall) or window.covers(server, wall - AFTER_MAINTENANCE)
-            for window in self.config.maintenance
-        )
 
     def _of(self, events: Iterable[IncidentEvent]) -> list[Incident]:
         named = {event.incident for event in events}

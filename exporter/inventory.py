@@ -3,7 +3,7 @@
 `exporter.config` makes these from the YAML files; nothing here reads files. Durations and times are whole milliseconds.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -16,6 +16,8 @@ CheckKey = tuple[str, str]
 """The identity of a check: (server, name)."""
 SourceKey = tuple[str, str]
 """The identity of a lamp source: (server, source label)."""
+Scope = tuple[str, str, str]
+"""What a maintenance window is for: (server, customer, site), one of them set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,10 @@ class Server:
     lamps: tuple[LampSourceEntry, ...] = ()
     checks: tuple[Check, ...] = ()
 
+    def within(self, scopes: Set[Scope]) -> bool:
+        """Tell whether one of the scopes has the server in it."""
+        return not scopes.isdisjoint(((self.name, "", ""), ("", self.customer, ""), ("", "", self.site)))
+
 
 @dataclass(frozen=True, slots=True)
 class SecretSource:
@@ -146,7 +152,7 @@ class Calendar:
 
 @dataclass(frozen=True, slots=True)
 class MaintenanceWindow:
-    """A configured maintenance window of one server, customer or site; Unix time in ms, end exclusive."""
+    """A maintenance window of one server, customer or site; Unix time in ms, end exclusive."""
 
     start: int
     end: int
@@ -155,13 +161,10 @@ class MaintenanceWindow:
     customer: str = ""
     site: str = ""
 
-    def covers(self, server: Server, wall: int) -> bool:
-        """Tell whether the window covers ``server`` at ``wall``."""
-        named = (self.server, self.customer, self.site)
-        return (
-            named in {(server.name, "", ""), ("", server.customer, ""), ("", "", server.site)}
-            and self.start <= wall < self.end
-        )
+    @property
+    def scope(self) -> Scope:
+        """What it is for."""
+        return (self.server, self.customer, self.site)
 
 
 @dataclass(frozen=True, slots=True)

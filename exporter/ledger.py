@@ -28,20 +28,24 @@ import sqlalchemy as sa
 
 from collectors.reading import EventLogReading, Hardware, Lamp, Verdict
 from exporter.clock import Clock, Moment
+from exporter.contract.availability import WITHDRAWN
 from exporter.contract.incidents import REJOIN, IncidentEvent, What
-from exporter.inventory import Check, CheckKey, Settings, SourceKey
+from exporter.contract.maintenance import Booking
+from exporter.inventory import Check, CheckKey, MaintenanceWindow, Settings, SourceKey
 from exporter.lamps import HARDWARE, KnownLamp, LampEvent, Sighting, SourceState
 from exporter.outage import CheckState, Transition, restored
 
 log = logging.getLogger("ledger")
 
-SCHEMA_VERSION = 2
-MIGRATIONS: Mapping[int, Sequence[str]] = {1: ()}
+SCHEMA_VERSION = 3
+MIGRATIONS: Mapping[int, Sequence[str]] = {1: (), 2: ()}
 """By the version they start from: what brings a ledger to the next one. Tables that are missing are made anyway."""
 RETRY_AFTER = 5.0
 """Seconds until a batch that could not be written is tried again when nothing new comes in."""
 ROUTINE_WITHIN = 60.0
 """Seconds until rows that a crash may lose are written, if nothing else is written before."""
+RUNNING, STOPPED = "running", "stopped"
+"""What the ledger says of the exporter itself."""
 KEPT_EVENTS = 100_000
 """Events kept in memory while the disk is full; the oldest go first, and the loss is logged."""
 
@@ -119,6 +123,40 @@ sightings = sa.Table(
 )
 
 
+maintenance_windows = sa.Table(
+    "maintenance_windows",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("start", sa.BigInteger, nullable=False),
+    sa.Column("end", sa.BigInteger, nullable=False),
+    sa.Column("server", sa.String, nullable=False),
+    sa.Column("customer", sa.String, nullable=False),
+    sa.Column("site", sa.String, nullable=False),
+    sa.Column("reason", sa.String, nullable=False),
+    sa.Column("entered", sa.BigInteger, nullable=False),
+    sa.Column("author", sa.String, nullable=False),
+    sa.Column("configured", sa.Boolean, nullable=False),
+    sqlite_autoincrement=True,  # people call windows by their number: none is given twice
+)
+
+
+maintenance_ends = sa.Table(
+    "maintenance_ends",
+    metadata,
+    sa.Column("window", sa.Integer, sa.ForeignKey("maintenance_windows.number"), primary_key=True, autoincrement=False),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("author", sa.String, nullable=False),
+)
+
+_EVENT_TABLES: Sequence[tuple[sa.Table, Mapping[str, str]]] = (
+    (events, {"reason": "", "step": "", "evidence": ""}),
+    (incident_events, {}),
+    (maintenance_windows, {}),
+    (maintenance_ends, {}),
+)
+"""What is appended to, each with what an event may leave out."""
+
+
 class StorageError(Exception):
     """The storage path cannot be used; the message says why and what to do."""
 
@@ -176,6 +214,39 @@ def check_event(check: Check, change: Transition, evidence: str = "") -> Event:
     return Event({**values, "was": change.was, "now": change.now, "reason": change.reason, "step": change.step})
 
 
+def withdrawn_event(key: CheckKey, at: int) -> Event:
+    """Return the event of a check that is no longer in the inventory: nothing is known of it from now on."""
+    values = {"at": at, "server": key[0], "kind": "check", "subject": key[1], "was": "", "now": WITHDRAWN}
+    return Event(values)
+
+
+def void_event(check: Check, before: CheckState, after: CheckState) -> Event:
+    """Return the event of a void spell that begins or ends: the reason of each, empty for an attempt that counts."""
+    values = {"at": after.last_run, "server": check.server, "kind": "void", "subject": check.name}
+    reasons = [state.reason if state.void else "" for state in (before, after)]
+    return Event({**values, "was": reasons[0], "now": reasons[1], "step": after.step if after.void else ""})
+
+
+def presence_event(at: int, *, running: bool) -> Event:
+    """Return the event of an exporter that begins or ceases to run on this ledger."""
+    words = (STOPPED, RUNNING) if running else (RUNNING, STOPPED)
+    return Event({"at": at, "server": "", "kind": "exporter", "subject": "", "was": words[0], "now": words[1]})
+
+
+def alive_row(at: int) -> Row:
+    """Return the row that says when the exporter was seen to run last."""
+    return Row(meta, ("alive",), {"value": str(at)})
+
+
+_LAST_ALIVE = sa.select(meta.c.value).where(meta.c.key == "alive")
+
+
+def last_alive(connection: sa.Connection) -> int | None:
+    """Return when an exporter was seen to run on this ledger last; None where that was never written."""
+    at: str | None = connection.scalar(_LAST_ALIVE)
+    return None if at is None else int(at)
+
+
 def source_row(key: SourceKey, state: SourceState) -> Row:
     """Return the row that keeps what a lamp source told last. Sensor values are not kept: old ones would mislead."""
     return Row(
@@ -225,6 +296,44 @@ def incident_history(connection: sa.Connection, after: int = 0) -> list[tuple[in
     """Return the events of all incidents, each with its number, from number ``after`` + 1 on."""
     query = sa.select(incident_events).where(incident_events.c.id > after).order_by(incident_events.c.id)
     return [(row.id, _incident_event(row)) for row in connection.execute(query)]
+
+
+def window_record(window: MaintenanceWindow, at: int, author: str, *, configured: bool = False) -> Event:
+    """Return the record of a maintenance window that was entered at ``at``."""
+    values = {name: getattr(window, name) for name in ("start", "end", "server", "customer", "site", "reason")}
+    return Event({**values, "entered": at, "author": author, "configured": configured}, maintenance_windows)
+
+
+def window_end(number: int, at: int, author: str) -> Event:
+    """Return the record of a maintenance window's end before its time."""
+    return Event({"window": number, "at": at, "author": author}, maintenance_ends)
+
+
+def bookings(connection: sa.Connection, after: int | None = None) -> list[Booking]:
+    """Return all maintenance windows, or those that are not over at ``after``, in the order of their begin."""
+    windows, ends = maintenance_windows.c, maintenance_ends.c
+    query = sa.select(maintenance_windows, ends.at.label("ended"), ends.author.label("ended_by")).join_from(
+        maintenance_windows, maintenance_ends, isouter=True
+    )
+    if after is not None:
+        query = query.where(windows.end > after, sa.or_(ends.at.is_(None), ends.at > after))
+    return [
+        Booking(
+            row.number,
+            MaintenanceWindow(row.start, row.end, row.reason, row.server, row.customer, row.site),
+            row.entered,
+            row.author,
+            row.configured,
+            row.ended,
+            row.ended_by or "",
+        )
+        for row in connection.execute(query.order_by(windows.start, windows.number))
+    ]
+
+
+def write(connection: sa.Connection, event: Event) -> int:
+    """Append an event; return the number of its row."""
+    return connection.execute(sa.insert(event.table).values(**event.values)).lastrowid
 
 
 def timezone_row(timezone: str) -> Row:
@@ -392,6 +501,20 @@ class Ledger:
             for row in self._read(query)
         ]
 
+    def bookings(self, after: int | None = None) -> list[Booking] | None:
+        """Return the maintenance windows as the function `bookings` does; None when they cannot be read."""
+        try:
+            with self._engine.connect() as connection:
+                return bookings(connection, after)
+        except sa.exc.OperationalError as error:
+            log.error("the ledger cannot be read: %s: maintenance windows stay as they were known", error.orig)  # noqa: TRY400
+            return None
+
+    def last_alive(self) -> int | None:
+        """Return when an exporter was seen to run on this ledger last; None where that is not known."""
+        rows = self._read(_LAST_ALIVE)
+        return int(rows[0][0]) if rows else None
+
     async def save(self, records: Iterable[Record]) -> bool:
         """Write records; return whether they are committed now. If not they are kept and tried again."""
         loop = asyncio.get_running_loop()
@@ -497,7 +620,7 @@ class Ledger:
                     rows = [row for row in self._unwritten_rows.values() if row.table is table]
                     if rows:
                         _replace(connection, table, rows)
-                for table, blank in ((events, {"reason": "", "step": "", "evidence": ""}), (incident_events, {})):
+                for table, blank in _EVENT_TABLES:
                     fresh = [{**blank, **event.values} for event in self._unwritten_events if event.table is table]
                     if fresh:
                         connection.execute(sa.insert(table).prefix_with("OR IGNORE"), fresh)

@@ -13,12 +13,14 @@ from exporter.config import ConfigError, Problem, load_in_child, summary
 from exporter.contract.businessdays import VERIFIED_UNTIL, BusinessCalendar, list_ends_soon
 from exporter.duties import Duties
 from exporter.exposition import Exposition
-from exporter.inventory import Check, Config, Server
+from exporter.inventory import Check, Config, Scope, Server
 from exporter.lamps import SourceState
 from exporter.lampwatch import LampWatch
-from exporter.ledger import Ledger, Record, forget_check, forget_source, timezone_row
+from exporter.ledger import Ledger, Record, forget_check, forget_source, timezone_row, withdrawn_event
 from exporter.loopwatch import LoopWatch
+from exporter.maintenance import Maintenance
 from exporter.outage import CheckState, Recovery
+from exporter.presence import Presence
 from exporter.rendering import calendar_lines, inventory_lines
 from exporter.runner import Runner, raise_descriptor_limit
 from exporter.schedule import Schedule
@@ -36,7 +38,10 @@ PROGRESS_PERIOD = 2.0
 """Seconds between two lines that say how far the reading of a large configuration is."""
 
 CALENDAR_PERIOD = 5.0
-"""Seconds between two looks at the business hours and the maintenance windows."""
+"""Seconds between two looks at the business hours."""
+
+MAINTENANCE_PERIOD = 0.5
+"""Seconds between two looks at the maintenance windows: what people enter holds within a second."""
 
 
 class Monitor:
@@ -75,14 +80,21 @@ class Monitor:
             secrets=self.secrets,
             settings=self.config.settings,
         )
+        self.maintenance = Maintenance(ledger, clock)
+        self.presence = Presence(ledger, clock)
         self.duties = Duties(
-            clock=clock, schedule=self.schedule, lamps=self.lamps, ledger=ledger, exposition=self.exposition
+            clock=clock,
+            schedule=self.schedule,
+            lamps=self.lamps,
+            ledger=ledger,
+            exposition=self.exposition,
+            maintenance=self.maintenance,
         )
         self.runner.duties = self.lamps.duties = self.duties
         self.traps = Traps(clock, self.secrets, self.lamps.reread, self._count_trap)
         self._known_checks = ledger.check_states()
         self._known_sources = ledger.source_states()
-        self._maintained: set[str] = set()
+        self._maintained: frozenset[Scope] = frozenset()
         self._background: list[asyncio.Task[None]] = []
         self._reloading = asyncio.Lock()
 
@@ -98,16 +110,21 @@ class Monitor:
         raise_descriptor_limit(sum(1 for _ in config.checks()))
         self.watch.start()
         await self.duties.restore()
+        await self.maintenance.refresh()
+        await self.presence.begin()
         self.traps.rebind(config.traps_listen, self.config_file)
         await self._apply(config)
-        forgotten: list[Record] = [forget_check(key) for key in self._known_checks]
+        forgotten: list[Record] = []
+        for key in self._known_checks:
+            forgotten += [forget_check(key), withdrawn_event(key, self.clock.now().wall)]
         forgotten += self.duties.withdraw_unknown()
         forgotten += [forget_source(key) for key in self._known_sources]
         if forgotten:
             await self.ledger.save(forgotten)
         self._known_checks.clear()
         self._known_sources.clear()
-        for forever in (self.vantage.watch, self._watch_calendar, self.duties.watch, self.traps.watch):
+        duties = (self._watch_calendar, self._watch_maintenance, self.duties.watch)
+        for forever in (self.vantage.watch, self.presence.watch, *duties, self.traps.watch):
             self._background.append(asyncio.create_task(_keep(forever)))
 
     async def stop(self) -> None:
@@ -119,6 +136,7 @@ class Monitor:
         self.traps.stop()
         await self.runner.stop()
         await self.lamps.stop()
+        await self.presence.beat()
         self.watch.stop()
 
     async def reload(self) -> None:
@@ -160,6 +178,8 @@ class Monitor:
         self.lamps.settings = config.settings
         self.calendar = BusinessCalendar.of(config.settings)
         self.duties.take_over(config)
+        await self.maintenance.configure(config.maintenance)
+        self._maintained = self.maintenance.scopes(self.clock.now().wall)
         if config.settings.timezone != old.settings.timezone or not self.ready:
             await self.ledger.save([timezone_row(config.settings.timezone)])
         await self._drop(old, config)
@@ -191,7 +211,7 @@ class Monitor:
                 if kept_checks.get(check.key) != _identity(check):
                     self.schedule.remove(check.key)
                     self.runner.withdraw(check)
-                    forgotten.append(forget_check(check.key))
+                    forgotten += [forget_check(check.key), withdrawn_event(check.key, self.clock.now().wall)]
                     forgotten += self.duties.withdraw(check)
             for source in server.lamps:
                 if source.key not in kept_sources:
@@ -227,7 +247,7 @@ class Monitor:
             else:
                 self.lamps.update(source, server)
         self.lamps.publish_server(server.name)
-        self._publish_inventory(server, now.wall)
+        self._publish_inventory(server)
         self.duties.publish(server.name)
 
     def _remembered(self, check: Check) -> CheckState:
@@ -238,13 +258,9 @@ class Monitor:
             return replace(state, recovery=Recovery(self.clock.now(), 0))
         return state
 
-    def _publish_inventory(self, server: Server, wall: int) -> None:
-        maintenance = self._in_maintenance(server, wall)
-        (self._maintained.add if maintenance else self._maintained.discard)(server.name)
+    def _publish_inventory(self, server: Server) -> None:
+        maintenance = server.within(self._maintained)
         self.exposition.publish(("inventory", server.name), inventory_lines(server, maintenance=maintenance))
-
-    def _in_maintenance(self, server: Server, wall: int) -> bool:
-        return any(window.covers(server, wall) for window in self.config.maintenance)
 
     def _count_trap(self, result: TrapResult) -> None:
         self.telemetry.traps.labels(result).inc()
@@ -260,15 +276,20 @@ class Monitor:
                     "the public holidays of Japan are verified until %s only: install a newer version", VERIFIED_UNTIL
                 )
             told = today
-            await self._watch_maintenance(wall)
             await asyncio.sleep(CALENDAR_PERIOD)
 
-    async def _watch_maintenance(self, wall: int) -> None:
-        if not self.config.maintenance:
-            return
-        for number, server in enumerate(self.config.servers.values(), 1):
-            if self._in_maintenance(server, wall) != (server.name in self._maintained):
-                self._publish_inventory(server, wall)
+    async def _watch_maintenance(self) -> None:
+        while True:
+            await self.maintenance.refresh()
+            before, self._maintained = self._maintained, self.maintenance.scopes(self.clock.now().wall)
+            if changed := before ^ self._maintained:
+                await self._publish_maintenance(changed)
+            await asyncio.sleep(MAINTENANCE_PERIOD)
+
+    async def _publish_maintenance(self, changed: frozenset[Scope]) -> None:
+        for number, server in enumerate(list(self.config.servers.values()), 1):
+            if server.within(changed) and self.config.servers.get(server.name) is server:  # not reloaded meanwhile
+                self._publish_inventory(server)
             if number % BREATH == 0:
                 await asyncio.sleep(0)
 

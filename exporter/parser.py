@@ -1,6 +1,7 @@
 """What argparse says when a command line is none."""
 
 import argparse
+import getpass
 from collections.abc import Iterable
 from typing import NoReturn
 
@@ -20,3 +21,9 @@ class Parser(argparse.ArgumentParser):
     def flags(self) -> Iterable[str]:
         """Give the names of all flags."""
         return (flag for action in self._actions for flag in action.option_strings if flag.startswith("--"))
+
+
+def add_author(parser: Parser) -> None:
+    """Add the flag that says who writes into the ledger."""
+    who = getpass.getuser()
+    parser.add_argument("--author", metavar="NAME", default=who, help="Who writes this. (default: %(default)s)")

@@ -19,7 +19,7 @@ from exporter.clock import Clock, Moment
 from exporter.exposition import Exposition
 from exporter.inventory import Check, CheckKey
 from exporter.lastruns import look_at, pack
-from exporter.ledger import Ledger, Record, check_event, check_row, forget_check
+from exporter.ledger import Ledger, Record, check_event, check_row, forget_check, void_event
 from exporter.loopwatch import LoopWatch
 from exporter.outage import Attempt, CheckState, Phase, Transition, decide
 from exporter.rendering import check_lines
@@ -200,6 +200,8 @@ class Runner:
             self._telemetry.checks.labels(check.protocol, result).inc()
             new, changes = decide(state, outcome, check.timing.interval)
             records: list[Record] = [check_event(check, change, evidence(entry, change)) for change in changes]
+            if state.void != new.void:
+                records.append(void_event(check, state, new))
             if _worth_keeping(state, new):
                 records.append(check_row(check, new))
             if not self.schedule.holds(entry):
@@ -260,7 +262,8 @@ def _failed(at: Moment, failure: CheckFailure) -> Attempt:
 def _worth_keeping(before: CheckState, after: CheckState) -> bool:
     """Tell whether a restart must find the new state.
 
-    That is a change of phase, every piece of evidence of an outage, and rejected credentials, whose pace must be kept.
+    That is a change of phase, every piece of evidence of an outage, where a void spell begins and ends, and rejected
+    credentials, whose pace must be kept.
     """
     evidence = after.down_since is not None and before.last_failed != after.last_failed
-    return before.phase != after.phase or evidence or before.rejected or after.rejected
+    return before.phase != after.phase or before.void != after.void or evidence or before.rejected or after.rejected

@@ -5,8 +5,8 @@
 
 from exporter.config.command import check, summary
 from exporter.config.handover import load_in_child
-from exporter.config.load import load
+from exporter.config.load import load, read_time
 from exporter.config.page import redacted
 from exporter.config.problems import ConfigError, Problem
 
-__all__ = ["ConfigError", "Problem", "check", "load", "load_in_child", "redacted", "summary"]
+__all__ = ["ConfigError", "Problem", "check", "load", "load_in_child", "read_time", "redacted", "summary"]

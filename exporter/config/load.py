@@ -31,7 +31,7 @@ from exporter.config.schema import (
     ServerSection,
     TrapsSection,
 )
-from exporter.config.values import NAME, ip_version
+from exporter.config.values import NAME, ip_version, moment
 from exporter.contract.businessdays import BusinessCalendar, NoBusinessDay
 from exporter.inventory import (
     Alertmanager,
@@ -435,6 +435,11 @@ def _families(service: Service) -> Iterator[tuple[str, AddressFamily]]:
         yield service.name, service.family
 
 
-def _milliseconds(moment: datetime, zone: ZoneInfo) -> int:
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=zone)
+def read_time(text: str, zone: ZoneInfo) -> int:
+    """Return a time as Unix time in ms; ``zone`` is meant where it names none. Raises ValueError with a sentence."""
+    return _milliseconds(moment(text), zone)
+
+
+def _milliseconds(time: datetime, zone: ZoneInfo) -> int:
+    aware = time if time.tzinfo else time.replace(tzinfo=zone)
     return round((aware - EPOCH) / timedelta(milliseconds=1))

@@ -164,7 +164,8 @@ def _days(value: object) -> str:
     return text
 
 
-def _moment(value: object) -> datetime:
+def moment(value: object) -> datetime:
+    """Return a date and a time, with or without a zone. Raises ValueError with a sentence."""
     try:
         return datetime.fromisoformat(str(value))
     except ValueError:
@@ -212,7 +213,7 @@ Variable = Annotated[str, AfterValidator(_variable)]
 Timezone = Annotated[str, AfterValidator(_timezone)]
 Hours = Annotated[tuple[int, int], BeforeValidator(_hours)]
 Days = Annotated[str, BeforeValidator(_days)]
-When = Annotated[datetime, BeforeValidator(_moment)]
+When = Annotated[datetime, BeforeValidator(moment)]
 Duration = Annotated[int, BeforeValidator(durations.parse)]
 FilePath = Annotated[Path | None, BeforeValidator(_file)]
 Switch = BeforeValidator(_switch)

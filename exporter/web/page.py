@@ -25,7 +25,7 @@ from exporter.clock import DAY, HOUR, MINUTE, SECOND, Moment
 from exporter.contract.businessdays import VERIFIED_UNTIL, list_ends_soon
 from exporter.contract.incidents import Incident, holding
 from exporter.contract.ossupport import Support, os_dates
-from exporter.inventory import Check, Config, Customer, LampSourceEntry, Server, SourceKey
+from exporter.inventory import Check, Config, Customer, LampSourceEntry, Scope, Server, SourceKey
 from exporter.lamps import KnownLamp, SourceState, server_verdict
 from exporter.lastruns import Run, RunSeen, look_at
 from exporter.monitor import Monitor
@@ -114,6 +114,7 @@ class Fleet:
 
     at: Moment
     config: Config
+    maintenance: frozenset[Scope] = frozenset()
     maintained: set[str] = field(default_factory=set)
     checks: Counter[str] = field(default_factory=Counter)
     lamps: Counter[str] = field(default_factory=Counter)
@@ -133,7 +134,7 @@ class Fleet:
     def take_in(self, server: Server, checks: Iterable[CheckSeen], sources: Mapping[SourceKey, SourceState]) -> None:
         """Count a server, and sort out what is wrong with it."""
         self.lamps[server_verdict(sources.values()).name.lower()] += 1
-        if self.config.maintenance and any(window.covers(server, self.at.wall) for window in self.config.maintenance):
+        if server.within(self.maintenance):
             self.maintained.add(server.name)
         for check in checks:
             word = word_of(check.state)
@@ -239,7 +240,7 @@ class Page:
             known, now, config = self._fleet, self._monitor.clock.now(), self._monitor.config
             if known and known.config is config and now.monotonic - known.at.monotonic < FRESH:
                 return known
-            fleet = Fleet(now, config)
+            fleet = Fleet(now, config, self._monitor.maintenance.scopes(now.wall))
             lamps = self._monitor.lamps
             async for server in _sliced(config.servers.values()):
                 fleet.take_in(server, self._checks(server), lamps.states(server.name))

@@ -11,13 +11,14 @@ import pytest
 import sqlalchemy as sa
 
 from collectors.reading import Verdict
+from exporter.cli import main
 from exporter.clock import SystemClock
 from exporter.config import ConfigError
 from exporter.contract.incidents import IncidentEvent, What, holding
 from exporter.demo.endpoints import SSH_GREETING
 from exporter.desk import Desk
 from exporter.families import Selection
-from exporter.ledger import Ledger, incident_events, incident_record
+from exporter.ledger import Ledger, beside, events, incident_events, incident_record
 from exporter.monitor import Monitor
 from tests.peers.process import free_udp_port
 from tests.peers.snmptrap import Sender, snmptrap
@@ -239,6 +240,29 @@ async def test_a_check_that_leaves_the_inventory_withdraws_its_incident_at_a_rel
     await other.stop()
 
 
+async def test_the_ledger_says_since_when_a_check_is_gone_and_when_the_exporter_ran(
+    site: Site, greeter: Greeter
+) -> None:
+    def written(kind: str) -> list[tuple[str, str]]:
+        with beside(site.storage) as connection:
+            query = sa.select(events).where(events.c.kind == kind).order_by(events.c.id)
+            return [(row.server, row.now) for row in connection.execute(query)]
+
+    names = ("web01", "web02", "web03")
+    site.write(*(server(name, greeter.port) for name in names))
+    await site.start()
+    for name in names:
+        await site.until(lambda name=name: site.value("dserver_service_up", server=name) == 1)  # type: ignore[misc]
+    site.write(server("web02", greeter.port), server("web03", greeter.port))
+    await site.monitor.reload()
+    assert written("check")[-1] == ("web01", "withdrawn")
+    await site.stop()
+    site.write(server("web03", greeter.port))
+    await site.start()
+    assert written("check")[-1] == ("web02", "withdrawn")
+    assert written("exporter") == [("", "running"), ("", "stopped"), ("", "running")]
+
+
 async def test_what_a_person_writes_into_the_ledger_is_seen_by_the_server(site: Site, greeter: Greeter) -> None:
     site.write(server("web01", greeter.port))
     await site.start()
@@ -384,7 +408,7 @@ async def test_a_server_without_lamp_sources_is_unknown_and_one_that_cannot_be_r
 async def test_a_maintenance_window_is_published_when_it_begins_and_ends(
     site: Site, greeter: Greeter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("exporter.monitor.CALENDAR_PERIOD", 0.02)
+    monkeypatch.setattr("exporter.monitor.MAINTENANCE_PERIOD", 0.02)
     site.write(server("web01", greeter.port))
     with site.file.open("a", encoding="utf-8") as file:
         window = "from: 2020-01-01T00:00+09:00, to: 2099-01-01T00:00+09:00"
@@ -394,6 +418,28 @@ async def test_a_maintenance_window_is_published_when_it_begins_and_ends(
     later = SystemClock().now().wall + 100 * 366 * 86_400_000
     now = site.monitor.clock.now()
     monkeypatch.setattr(site.monitor.clock, "now", lambda: type(now)(now.monotonic, later))
+    await site.until(lambda: site.value("dserver_server_maintenance", server="web01") == 0)
+
+
+async def test_a_window_entered_at_the_command_line_is_published_and_so_is_its_end(
+    site: Site, greeter: Greeter, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site.write(server("web01", greeter.port), server("web02", greeter.port))
+    await site.start()
+
+    async def maintenance(*arguments: str) -> None:
+        where = (f"--storage.path={site.storage}", f"--config.file={site.file}")
+        with pytest.raises(SystemExit):
+            await asyncio.to_thread(main, ["maintenance", arguments[0], *where, *arguments[1:]])
+
+    assert site.value("dserver_server_maintenance", server="web01") == 0
+    await maintenance("add", "--server", "web01", "--to", "2099-01-01T00:00", "--reason", "memory")
+    await site.until(lambda: site.value("dserver_server_maintenance", server="web01") == 1)
+    assert site.value("dserver_server_maintenance", server="web02") == 0
+    await site.stop()
+    await site.start()
+    assert site.value("dserver_server_maintenance", server="web01") == 1
+    await maintenance("end", "1")
     await site.until(lambda: site.value("dserver_server_maintenance", server="web01") == 0)
 
 

@@ -263,6 +263,23 @@ async def test_rejected_credentials_are_void_and_end_no_success(rig: Rig, script
     assert rig.value("dserver_service_outage_seconds", "mail") == 0.0
 
 
+async def test_a_void_spell_is_in_the_ledger_from_its_begin_to_its_end_and_known_after_a_restart(
+    rig: Rig, script: Scripted
+) -> None:
+    rig.add("mail")
+    await rig.until(lambda: rig.value("dserver_service_up", "mail") == 1.0)
+    script.acts["mail"] = fails(ZeroDivisionError("our defect"))
+    await rig.until(lambda: 'reason="internal"' in rig.metrics())
+    [(_, _, known)] = rig.ledger.check_states().values()
+    assert (known.void, known.up) == (True, True)
+    del script.acts["mail"]
+    await rig.until(lambda: 'reason="internal"' not in rig.metrics())
+    query = sa.select(events).where(events.c.kind == "void").order_by(events.c.id)
+    spell = [(row.subject, row.was, row.now) for row in rig.ledger._read(query)]
+    assert spell == [("mail", "", "internal"), ("mail", "internal", "")]
+    assert not any(state.void for _, _, state in rig.ledger.check_states().values())
+
+
 async def test_an_unknown_credential_is_our_fault_not_the_servers(rig: Rig, script: Scripted) -> None:
     rig.add("mail", credential="missing")
     await rig.until(lambda: 'reason="misconfigured"' in rig.metrics())

@@ -229,7 +229,7 @@ maintenance:
     assert (first.server, first.start, first.end) == ("web01", at(2026, 12, 10, 1), at(2026, 12, 10, 3))
     assert (second.customer, second.start, second.end) == ("c0001", at(2026, 12, 9, 15), at(2026, 12, 11, 3, 30, 15))
     assert (third.site, third.start, third.end) == ("ogaki", at(2026, 12, 10, 1), at(2026, 12, 10, 12))
-    assert first.covers(config.servers["web01"], first.start)
+    assert config.servers["web01"].within({first.scope})
 
 
 def test_the_main_file_has_its_further_sections(config_of: Load) -> None:

@@ -208,7 +208,7 @@ async def test_when_nothing_is_wrong_it_says_so(start: Any, monitor: Monitor) ->
 
 async def test_a_server_in_maintenance_is_marked(start: Any, monitor: Monitor) -> None:
     set_check(monitor, "https", DOWN)
-    monitor.config = replace(monitor.config, maintenance=(MaintenanceWindow(SINCE, SINCE * 2, "memory", site="ogaki"),))
+    await monitor.maintenance.configure([MaintenanceWindow(SINCE, SINCE * 2, "memory", site="ogaki")])
     assert "web01 (in maintenance) https" in (await see(start)).text
 
 

@@ -1,0 +1,135 @@
+"""The availability of a month, read from the ledger that an exporter may be serving at the same time."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, time
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from exporter.clock import SECOND
+from exporter.contract.availability import WITHDRAWN, Availability, Span, availability, spent_in
+from exporter.contract.maintenance import Booking
+from exporter.inventory import CheckKey, Config, Server
+from exporter.ledger import RUNNING, STOPPED, bookings, events, last_alive
+from exporter.outage import Phase
+from exporter.presence import GAP
+
+DECEMBER = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Month:
+    """A calendar month in a time zone, as far as it is over."""
+
+    first: date
+    zone: ZoneInfo
+    period: Span
+    over: bool
+
+    def __str__(self) -> str:
+        """Return it as it is asked for."""
+        return f"{self.first:%Y-%m}"
+
+
+def month_of(text: str, zone: ZoneInfo, now: int) -> Month:
+    """Return the month that ``YYYY-MM`` names. Raises ValueError with a sentence."""
+    try:
+        first = date.fromisoformat(f"{text}-01")
+    except ValueError:
+        raise ValueError("is no month, such as 2026-11") from None
+    following = date(first.year + first.month // DECEMBER, first.month % DECEMBER + 1, 1)
+    start, end = (round(datetime.combine(day, time(), zone).timestamp() * SECOND) for day in (first, following))
+    if start >= now:
+        raise ValueError("has not begun")
+    return Month(first, zone, (start, min(end, now)), end <= now)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """How one check did."""
+
+    customer: str
+    """Who leases the server by the configuration; empty where that does not have the server."""
+    server: str
+    check: str
+    result: Availability
+
+
+@dataclass(slots=True)
+class _Histories:
+    """What the ledger has of a period, each history in the order in which it was written."""
+
+    phases: dict[CheckKey, list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
+    voids: dict[CheckKey, list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
+    presence: list[tuple[int, str]] = field(default_factory=list)
+
+    def take_in(self, kind: str, server: str, subject: str, at: int, was: str, now: str) -> None:
+        if kind == "exporter":
+            self.presence.append((at, now))
+        elif kind == "void":
+            self.voids[server, subject].append((at, now))
+        else:
+            self.phases[server, subject].append((at, now))
+            if now == WITHDRAWN or was == Phase.UNTRIED:  # another check from now on, under the same name
+                self.voids[server, subject].append((at, ""))
+
+
+def reports(connection: sa.Connection, config: Config, month: Month, now: int, customer: str = "") -> list[CheckReport]:
+    """Return how each check did, sorted: those of the configuration, and others that were watched in the month."""
+    histories = _read(connection, month.period)
+    running = _running(connection, histories, month.period[1], now)
+    booked = bookings(connection)
+    configured = {check.key for check in config.checks()}
+    found = []
+    for key in configured | histories.phases.keys():
+        server = config.servers.get(key[0], Server(key[0], "", managed=False, address=""))
+        if customer not in ("", server.customer):
+            continue
+        result = availability(
+            month.period,
+            phases=histories.phases.get(key, ()),
+            voids=histories.voids.get(key, ()),
+            running=running,
+            maintenance=_windows(booked, server),
+        )
+        if key in configured or result.counted or result.void:
+            found.append(CheckReport(server.customer, *key, result))
+    return sorted(found, key=lambda each: (each.customer, each.server, each.check))
+
+
+def _read(connection: sa.Connection, period: Span) -> _Histories:
+    """Read the changes in a period, and of each history the last one before it."""
+    start, end = period
+    column = events.c
+    relevant = column.kind.in_(("check", "void", "exporter"))
+    before = (
+        sa.select(sa.func.max(column.id))
+        .where(relevant, column.at < start)
+        .group_by(column.server, column.kind, column.subject)
+    )
+    query = (
+        sa.select(column.kind, column.server, column.subject, column.at, column.was, column.now)
+        .where(relevant, sa.or_(sa.and_(column.at >= start, column.at < end), column.id.in_(before)))
+        .order_by(column.id)
+    )
+    histories = _Histories()
+    for row in connection.execute(query):
+        histories.take_in(*row)
+    return histories
+
+
+def _running(connection: sa.Connection, histories: _Histories, end: int, now: int) -> list[Span]:
+    """Return when an exporter ran. The last one is believed to run as long as it gives signs of life."""
+    presence = histories.presence
+    alive = last_alive(connection)
+    if alive is not None and now - alive > GAP:
+        presence = [*presence, (alive, STOPPED)]
+    return spent_in(RUNNING, presence, end)
+
+
+def _windows(booked: Sequence[Booking], server: Server) -> Iterator[Span]:
+    for booking in booked:
+        if server.within({booking.window.scope}):
+            yield booking.in_force.start, booking.in_force.end

@@ -11,6 +11,7 @@ from typing import NoReturn
 from exporter import logs
 from exporter.alertmanager_config import AlertmanagerConfigError, alertmanager_config
 from exporter.availability_command import add_availability
+from exporter.backup import back_up
 from exporter.config import ConfigError, Problem, check, load
 from exporter.demo import Demo
 from exporter.desk import DeskError
@@ -167,6 +168,15 @@ def _parser() -> Parser:
     add_maintenance(commands, [common, storing])
     add_availability(commands, [common, storing])
 
+    backing_up = commands.add_parser(
+        "backup",
+        parents=[common, storing],
+        allow_abbrev=False,
+        help="Copy the ledger into a new file, also while the exporter serves (docs/operations.md).",
+    )
+    backing_up.add_argument("file", metavar="FILE", type=Path, help="A file that does not exist yet.")
+    backing_up.set_defaults(parser=backing_up, run=_back_up)
+
     demo = commands.add_parser(
         "demo",
         parents=[common, serving],
@@ -209,6 +219,12 @@ def _alertmanager_config(options: argparse.Namespace) -> int:
     for warning in warnings:
         print(warning, file=sys.stderr)
     _say(alertmanager_config(config).rstrip("\n"))
+    return 0
+
+
+def _back_up(options: argparse.Namespace) -> int:
+    length = back_up(Path(options.storage_path), options.file)
+    _say(f"{options.file}: {length:,} bytes, whole and on the disk")
     return 0
 
 

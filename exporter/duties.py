@@ -134,6 +134,7 @@ class Duties:
     async def refresh(self) -> None:
         """Take in what people wrote since the last look, and drop what is over."""
         wall = self._clock.now().wall
+        await self._maintenance.refresh()
         history = await asyncio.to_thread(self._ledger.incident_events, self._read_up_to)
         self._read_up_to = max((number for number, _ in history), default=self._read_up_to)
         fresh = self.incidents.take_in(event for _, event in history)

@@ -292,9 +292,16 @@ def incident_record(event: IncidentEvent) -> Event:
     return Event({**values, "data": dict(event.data)}, incident_events)
 
 
-def incident_history(connection: sa.Connection, after: int = 0) -> list[tuple[int, IncidentEvent]]:
-    """Return the events of all incidents, each with its number, from number ``after`` + 1 on."""
+def incident_history(
+    connection: sa.Connection, after: int = 0, among: sa.Select[tuple[str]] | None = None
+) -> list[tuple[int, IncidentEvent]]:
+    """Return the events of all incidents, or of some, each with its number, from number ``after`` + 1 on.
+
+    ``among`` selects the names of the incidents that are meant.
+    """
     query = sa.select(incident_events).where(incident_events.c.id > after).order_by(incident_events.c.id)
+    if among is not None:
+        query = query.where(incident_events.c.incident.in_(among))
     return [(row.id, _incident_event(row)) for row in connection.execute(query)]
 
 
@@ -541,6 +548,12 @@ class Ledger:
         rows = tuple(self._routine.values())
         self._routine.clear()
         return rows
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sa.Connection]:
+        """Give one short transaction beside the writing thread, for housekeeping in a thread. Raises DBAPIError."""
+        with self._engine.begin() as connection:
+            yield connection
 
     def close(self) -> None:
         """Write what is left, stop the thread and give the storage path free."""

@@ -22,6 +22,7 @@ from exporter.maintenance import Maintenance
 from exporter.outage import CheckState, Recovery
 from exporter.presence import Presence
 from exporter.rendering import calendar_lines, inventory_lines
+from exporter.retention import prune
 from exporter.runner import Runner, raise_descriptor_limit
 from exporter.schedule import Schedule
 from exporter.secrets import Secrets
@@ -34,14 +35,17 @@ log = logging.getLogger("monitor")
 BREATH = 100
 """So many servers are taken in before the loop gets its turn."""
 
+PRUNE_FIRST, PRUNE_PERIOD = 3600.0, 86_400.0
+"""Seconds until the ledger is pruned: not at once, since a machine that starts may not have the right time yet."""
+
 PROGRESS_PERIOD = 2.0
 """Seconds between two lines that say how far the reading of a large configuration is."""
 
 CALENDAR_PERIOD = 5.0
 """Seconds between two looks at the business hours."""
 
-MAINTENANCE_PERIOD = 0.5
-"""Seconds between two looks at the maintenance windows: what people enter holds within a second."""
+MAINTENANCE_PERIOD = 0.25
+"""Seconds between two looks at the maintenance windows that are known: what people enter holds within a second."""
 
 
 class Monitor:
@@ -123,7 +127,7 @@ class Monitor:
             await self.ledger.save(forgotten)
         self._known_checks.clear()
         self._known_sources.clear()
-        duties = (self._watch_calendar, self._watch_maintenance, self.duties.watch)
+        duties = (self._watch_calendar, self._watch_maintenance, self._prune, self.duties.watch)
         for forever in (self.vantage.watch, self.presence.watch, *duties, self.traps.watch):
             self._background.append(asyncio.create_task(_keep(forever)))
 
@@ -278,9 +282,14 @@ class Monitor:
             told = today
             await asyncio.sleep(CALENDAR_PERIOD)
 
+    async def _prune(self) -> None:
+        await asyncio.sleep(PRUNE_FIRST)
+        while True:
+            await asyncio.to_thread(prune, self.ledger, self.clock.now().wall)
+            await asyncio.sleep(PRUNE_PERIOD)
+
     async def _watch_maintenance(self) -> None:
         while True:
-            await self.maintenance.refresh()
             before, self._maintained = self._maintained, self.maintenance.scopes(self.clock.now().wall)
             if changed := before ^ self._maintained:
                 await self._publish_maintenance(changed)

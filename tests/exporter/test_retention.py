@@ -1,0 +1,121 @@
+"""What the ledger forgets after three years, and what it must not."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from collectors.reading import Verdict
+from collectors.registry import Options
+from exporter.clock import DAY, SystemClock
+from exporter.contract.incidents import IncidentEvent, What
+from exporter.inventory import Check, MaintenanceWindow, Timing
+from exporter.lamps import Sighting
+from exporter.ledger import (
+    Ledger,
+    Record,
+    add_sighting,
+    check_event,
+    events,
+    incident_events,
+    incident_record,
+    maintenance_ends,
+    maintenance_windows,
+    sightings,
+    window_end,
+    window_record,
+)
+from exporter.outage import Phase, Transition
+from exporter.retention import KEPT, PIECE, prune
+
+NOW = 1_900_000_000_000
+OLD = NOW - KEPT - DAY
+YOUNG = NOW - KEPT + DAY
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    opened = Ledger.open(tmp_path / "data", SystemClock())
+    yield opened
+    opened.close()
+
+
+def change(at: int, now: Phase, name: str = "https") -> Record:
+    check = Check("web01", name, "https", "192.0.2.10", "", Options(), Timing())
+    return check_event(check, Transition(at, Phase.UP, now))
+
+
+def incident(name: str, *history: tuple[What, int]) -> list[Record]:
+    opened = {"kind": "outage", "server": "web01", "customer": "c0001"}
+    return [
+        incident_record(IncidentEvent(name, what, at, data=opened if what is What.OPENED else {}))
+        for what, at in history
+    ]
+
+
+def left(ledger: Ledger, column: sa.Column[Any]) -> list[Any]:
+    with ledger.transaction() as connection:
+        return list(connection.scalars(sa.select(column).order_by(column)))
+
+
+async def test_changes_go_and_of_each_check_the_last_before_stays_whatever_its_age(ledger: Ledger) -> None:
+    await ledger.save([change(OLD - 2, Phase.DOWN), change(OLD - 1, Phase.UP), change(OLD, Phase.UP, "imap")])
+    await ledger.save([change(YOUNG, Phase.DOWN)])
+    assert prune(ledger, NOW) == 1
+    assert left(ledger, events.c.at) == [OLD - 1, OLD, YOUNG]
+    assert prune(ledger, NOW) == 0
+
+
+async def test_an_incident_goes_whole_once_it_is_closed_and_its_last_word_is_old(ledger: Ledger) -> None:
+    await ledger.save(
+        [
+            *incident("closed", (What.OPENED, OLD - 1), (What.CLOSED, OLD)),
+            *incident("withdrawn", (What.OPENED, OLD - 1), (What.WITHDRAWN, OLD)),
+            *incident("open", (What.OPENED, OLD - 1)),
+            *incident("reported late", (What.OPENED, OLD - 1), (What.CLOSED, OLD), (What.NOTE, YOUNG)),
+        ]
+    )
+    prune(ledger, NOW)
+    assert set(left(ledger, incident_events.c.incident)) == {"open", "reported late"}
+    assert len(left(ledger, incident_events.c.id)) == 4
+
+
+async def test_maintenance_windows_go_when_they_have_been_over_for_so_long(ledger: Ledger) -> None:
+    def window(start: int, end: int) -> Record:
+        return window_record(MaintenanceWindow(start, end, "memory", server="web01"), start, "sato")
+
+    await ledger.save([window(OLD - 2, OLD), window(OLD, YOUNG), window(OLD - 2, YOUNG), window(NOW, NOW + DAY)])
+    await ledger.save([window_end(3, OLD, "sato")])
+    prune(ledger, NOW)
+    assert left(ledger, maintenance_windows.c.number) == [2, 4]
+    assert left(ledger, maintenance_ends.c.window) == []
+
+
+async def test_what_people_saw_goes(ledger: Ledger) -> None:
+    with ledger.transaction() as connection:
+        for at in (OLD, YOUNG):
+            add_sighting(connection, Sighting("web01", at, Verdict.NORMAL, "all green", "sato"))
+    prune(ledger, NOW)
+    assert left(ledger, sightings.c.at) == [YOUNG]
+
+
+async def test_much_goes_in_pieces_and_all_of_it(ledger: Ledger) -> None:
+    await ledger.save([change(OLD - number, Phase.DOWN) for number in range(2 * PIECE + 2)])
+    assert prune(ledger, NOW) == 2 * PIECE + 1
+
+
+async def test_while_somebody_else_holds_the_ledger_it_is_left_for_the_next_time(
+    ledger: Ledger, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ledger.save([change(OLD - 1, Phase.DOWN), change(OLD, Phase.UP)])
+    with ledger.transaction() as connection:
+        connection.exec_driver_sql("PRAGMA busy_timeout=0")  # the pool's one connection is used again
+    with closing(sqlite3.connect(tmp_path / "data" / "ledger.db")) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert prune(ledger, NOW) == 0
+    assert "could not be deleted from the ledger: database is locked" in caplog.text
+    assert prune(ledger, NOW) == 1

@@ -115,18 +115,29 @@ def test_what_cannot_be_backed_up_is_said_and_leaves_nothing(call: Call, tmp_pat
     assert names(tmp_path) == {"data"}
 
 
-async def test_a_damaged_ledger_makes_no_backup(ledger: Ledger, call: Call, tmp_path: Path) -> None:
-    await ledger.save([check_event(CHECK, Transition(AT + n, Phase.UP, Phase.DOWN), "x" * 2000) for n in range(100)])
-    ledger.close()
-    file = tmp_path / "data" / "ledger.db"
+def overwrite_a_page(file: Path) -> None:
     content = bytearray(file.read_bytes())
     middle = len(content) // 2 // 4096 * 4096
     content[middle : middle + 4096] = b"\xff" * 4096
     file.write_bytes(content)
+
+
+def lose_an_index(file: Path) -> None:
+    with closing(sqlite3.connect(file)) as connection:
+        connection.executescript("PRAGMA writable_schema=ON; DELETE FROM sqlite_master WHERE name='ix_events_at';")
+
+
+@pytest.mark.parametrize("damage", [overwrite_a_page, lose_an_index])
+async def test_a_damaged_ledger_makes_no_backup(
+    ledger: Ledger, call: Call, tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    await ledger.save([check_event(CHECK, Transition(AT + n, Phase.UP, Phase.DOWN), "x" * 2000) for n in range(100)])
+    ledger.close()
+    damage(tmp_path / "data" / "ledger.db")
     status, _, err = call(str(tmp_path / "backup"))
     assert status == 1
     assert "cannot be copied" in err
-    assert not (tmp_path / "backup").exists()
+    assert names(tmp_path) == {"data"}
 
 
 def test_a_backup_that_was_not_finished_is_not_taken_for_a_ledger(
@@ -143,7 +154,10 @@ def test_a_backup_that_was_not_finished_is_not_taken_for_a_ledger(
     assert call(str(tmp_path / "backup"))[0] == 130
     assert names(tmp_path) == {"data"}
     (tmp_path / "unfinished").write_bytes(seen)
-    with closing(sqlite3.connect(tmp_path / "unfinished")) as connection, pytest.raises(sqlite3.DatabaseError):
+    with (
+        closing(sqlite3.connect(tmp_path / "unfinished")) as connection,
+        pytest.raises(sqlite3.DatabaseError, match="file is not a database"),
+    ):
         connection.execute("SELECT * FROM meta")
 
 

@@ -1,7 +1,7 @@
 """The availability of a month, read from the ledger that an exporter may be serving at the same time."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from zoneinfo import ZoneInfo
@@ -81,18 +81,21 @@ def reports(connection: sa.Connection, config: Config, month: Month, now: int, c
     histories = _read(connection, month.period)
     running = _running(connection, histories, month.period[1], now)
     booked = bookings(connection)
+    windows: dict[str, list[Span]] = {}
     configured = {check.key for check in config.checks()}
     found = []
     for key in configured | histories.phases.keys():
         server = config.servers.get(key[0], Server(key[0], "", managed=False, address=""))
         if customer not in ("", server.customer):
             continue
+        if server.name not in windows:
+            windows[server.name] = _windows(booked, server)
         result = availability(
             month.period,
             phases=histories.phases.get(key, ()),
             voids=histories.voids.get(key, ()),
             running=running,
-            maintenance=_windows(booked, server),
+            maintenance=windows[server.name],
         )
         if key in configured or result.counted or result.void:
             found.append(CheckReport(server.customer, *key, result))
@@ -129,7 +132,6 @@ def _running(connection: sa.Connection, histories: _Histories, end: int, now: in
     return spent_in(RUNNING, presence, end)
 
 
-def _windows(booked: Sequence[Booking], server: Server) -> Iterator[Span]:
-    for booking in booked:
-        if server.within({booking.window.scope}):
-            yield booking.in_force.start, booking.in_force.end
+def _windows(booked: Sequence[Booking], server: Server) -> list[Span]:
+    in_force = (booking.in_force for booking in booked if server.within({booking.window.scope}))
+    return [(window.start, window.end) for window in in_force]

@@ -1,19 +1,22 @@
 """What the ledger forgets after three years, and what it must not."""
 
+import random
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import sqlalchemy as sa
 
 from collectors.reading import Verdict
 from collectors.registry import Options
+from exporter.availability import CheckReport, month_of, reports
 from exporter.clock import DAY, SystemClock
 from exporter.contract.incidents import IncidentEvent, What
-from exporter.inventory import Check, MaintenanceWindow, Timing
+from exporter.inventory import Check, Config, MaintenanceWindow, Timing
 from exporter.lamps import Sighting
 from exporter.ledger import (
     Ledger,
@@ -25,6 +28,7 @@ from exporter.ledger import (
     incident_record,
     maintenance_ends,
     maintenance_windows,
+    presence_event,
     sightings,
     window_end,
     window_record,
@@ -119,3 +123,23 @@ async def test_while_somebody_else_holds_the_ledger_it_is_left_for_the_next_time
         assert prune(ledger, NOW) == 0
     assert "could not be deleted from the ledger: database is locked" in caplog.text
     assert prune(ledger, NOW) == 1
+
+
+async def test_what_is_forgotten_changes_no_availability_of_a_month_that_is_kept(ledger: Ledger) -> None:
+    month = month_of("2026-11", ZoneInfo("Asia/Tokyo"), NOW)
+    start, end = month.period
+    chance = random.Random(20261101)
+    records: list[Record] = [presence_event(start - 40 * DAY, running=True)]
+    for name in ("ssh", "https", "imap", "smtp", "pop3s"):
+        moments = sorted(chance.randrange(start - 40 * DAY, end) for _ in range(chance.randrange(1, 12)))
+        records += [change(at, chance.choice((Phase.UP, Phase.DOWN)), name) for at in moments]
+    await ledger.save(records)
+
+    def asked() -> list[CheckReport]:
+        with ledger.transaction() as connection:
+            return reports(connection, Config(), month, end)
+
+    before = asked()
+    assert sum(each.result.outages for each in before) > 2
+    assert prune(ledger, start + KEPT) > 5
+    assert asked() == before

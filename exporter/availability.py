@@ -1,15 +1,15 @@
 """The availability of a month, read from the ledger that an exporter may be serving at the same time."""
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
 from exporter.clock import SECOND
-from exporter.contract.availability import WITHDRAWN, Availability, Span, availability, spent_in
+from exporter.contract.availability import WITHDRAWN, Availability, Span, availability, common, spent_in
 from exporter.contract.maintenance import Booking
 from exporter.inventory import CheckKey, Config, Server
 from exporter.ledger import RUNNING, STOPPED, bookings, events, last_alive
@@ -51,7 +51,7 @@ class CheckReport:
     """How one check did."""
 
     customer: str
-    """Who leases the server by the configuration; empty where that does not have the server."""
+    """Who leased the server; empty where that was never written down."""
     server: str
     check: str
     result: Availability
@@ -63,11 +63,14 @@ class _Histories:
 
     phases: dict[CheckKey, list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
     voids: dict[CheckKey, list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
+    leases: dict[str, list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
     presence: list[tuple[int, str]] = field(default_factory=list)
 
     def take_in(self, kind: str, server: str, subject: str, at: int, was: str, now: str) -> None:
         if kind == "exporter":
             self.presence.append((at, now))
+        elif kind == "lease":
+            self.leases[server].append((at, now))
         elif kind == "void":
             self.voids[server, subject].append((at, now))
         else:
@@ -77,36 +80,57 @@ class _Histories:
 
 
 def reports(connection: sa.Connection, config: Config, month: Month, now: int, customer: str = "") -> list[CheckReport]:
-    """Return how each check did, sorted: those of the configuration, and others that were watched in the month."""
+    """Return how each check did, sorted: those of the configuration, and others that were watched in the month.
+
+    A server that went from one customer to another in the month has its checks once for each of them.
+    """
     histories = _read(connection, month.period)
     running = _running(connection, histories, month.period[1], now)
     booked = bookings(connection)
-    windows: dict[str, list[Span]] = {}
-    configured = {check.key for check in config.checks()}
+    watched: dict[str, set[str]] = defaultdict(set)
+    for name, check in histories.phases:
+        watched[name].add(check)
     found = []
-    for key in configured | histories.phases.keys():
-        server = config.servers.get(key[0], Server(key[0], "", managed=False, address=""))
-        if customer not in ("", server.customer):
-            continue
-        if server.name not in windows:
-            windows[server.name] = _windows(booked, server)
-        result = availability(
-            month.period,
-            phases=histories.phases.get(key, ()),
-            voids=histories.voids.get(key, ()),
-            running=running,
-            maintenance=windows[server.name],
-        )
-        if key in configured or result.counted or result.void:
-            found.append(CheckReport(server.customer, *key, result))
+    for name in {*config.servers, *watched}:
+        known = config.servers.get(name)
+        for server, leased in _leased(histories, known, name, month.period):
+            if customer not in ("", server.customer):
+                continue
+            windows, theirs = _windows(booked, server), common(running, leased)
+            now_theirs = (
+                {check.name for check in known.checks} if known and known.customer == server.customer else set()
+            )
+            for check in now_theirs | watched[name]:
+                result = availability(
+                    month.period,
+                    phases=histories.phases.get((name, check), ()),
+                    voids=histories.voids.get((name, check), ()),
+                    watched=theirs,
+                    maintenance=windows,
+                )
+                if check in now_theirs or result.counted or result.void:
+                    found.append(CheckReport(server.customer, name, check, result))
     return sorted(found, key=lambda each: (each.customer, each.server, each.check))
+
+
+def _leased(
+    histories: _Histories, known: Server | None, name: str, period: Span
+) -> Iterator[tuple[Server, list[Span]]]:
+    """Give a server as each of its customers had it, and when. ``known`` is what the configuration has of it."""
+    known = known or Server(name, "", managed=False, address="")
+    if name not in histories.leases:  # a ledger from before leases were written down
+        yield known, [period]
+        return
+    history = histories.leases[name]
+    for customer in {known.customer, *(customer for _, customer in history)} - {""}:
+        yield replace(known, customer=customer), spent_in(customer, history, period[1])
 
 
 def _read(connection: sa.Connection, period: Span) -> _Histories:
     """Read the changes in a period, and of each history the last one before it."""
     start, end = period
     column = events.c
-    relevant = column.kind.in_(("check", "void", "exporter"))
+    relevant = column.kind.in_(("check", "void", "lease", "exporter"))
     before = (
         sa.select(sa.func.max(column.id))
         .where(relevant, column.at < start)

@@ -227,6 +227,11 @@ def void_event(check: Check, before: CheckState, after: CheckState) -> Event:
     return Event({**values, "was": reasons[0], "now": reasons[1], "step": after.step if after.void else ""})
 
 
+def lease_event(server: str, was: str, now: str, at: int) -> Event:
+    """Return the event of a server that is leased to another customer than before; empty for none."""
+    return Event({"at": at, "server": server, "kind": "lease", "subject": "", "was": was, "now": now})
+
+
 def presence_event(at: int, *, running: bool) -> Event:
     """Return the event of an exporter that begins or ceases to run on this ledger."""
     words = (STOPPED, RUNNING) if running else (RUNNING, STOPPED)
@@ -516,6 +521,11 @@ class Ledger:
         except sa.exc.OperationalError as error:
             log.error("the ledger cannot be read: %s: maintenance windows stay as they were known", error.orig)  # noqa: TRY400
             return None
+
+    def leases(self) -> dict[str, str]:
+        """Return which customer each server was leased to last; empty for one that is gone."""
+        last = sa.select(sa.func.max(events.c.id)).where(events.c.kind == "lease").group_by(events.c.server)
+        return {row.server: row.now for row in self._read(sa.select(events).where(events.c.id.in_(last)))}
 
     def last_alive(self) -> int | None:
         """Return when an exporter was seen to run on this ledger last; None where that is not known."""

@@ -16,7 +16,7 @@ from exporter.exposition import Exposition
 from exporter.inventory import Check, Config, Scope, Server
 from exporter.lamps import SourceState
 from exporter.lampwatch import LampWatch
-from exporter.ledger import Ledger, Record, forget_check, forget_source, timezone_row, withdrawn_event
+from exporter.ledger import Ledger, Record, forget_check, forget_source, lease_event, timezone_row, withdrawn_event
 from exporter.loopwatch import LoopWatch
 from exporter.maintenance import Maintenance
 from exporter.outage import CheckState, Recovery
@@ -182,6 +182,7 @@ class Monitor:
         self.lamps.settings = config.settings
         self.calendar = BusinessCalendar.of(config.settings)
         self.duties.take_over(config)
+        await self._write_leases(old, config)
         await self.maintenance.configure(config.maintenance)
         self._maintained = self.maintenance.scopes(self.clock.now().wall)
         if config.settings.timezone != old.settings.timezone or not self.ready:
@@ -204,6 +205,20 @@ class Monitor:
         gone = dict(old.servers)
         del old
         await _let_go(gone)
+
+    async def _write_leases(self, old: Config, new: Config) -> None:
+        """Write down which servers are leased to another customer than before: a month is theirs from then on."""
+        if self.ready:
+            before = {server.name: server.customer for server in old.servers.values()}
+        else:
+            before = await asyncio.to_thread(self.ledger.leases)
+        after = {server.name: server.customer for server in new.servers.values()}
+        wall = self.clock.now().wall
+        changed = [name for name in before | after if before.get(name, "") != after.get(name, "")]
+        if changed:
+            await self.ledger.save(
+                lease_event(name, before.get(name, ""), after.get(name, ""), wall) for name in changed
+            )
 
     async def _drop(self, old: Config, new: Config) -> None:
         """Take out what the new configuration no longer has, or has under another protocol or address."""

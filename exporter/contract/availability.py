@@ -1,9 +1,9 @@
 """Availability: for which part of a period a check was up, of the part for which that counts.
 
 What does not count is taken out in this order, so that the parts add up to the period: maintenance, what is *unknown*
-(the exporter did not run, or the check was not there, or never succeeded yet), and *void* spells, in which our own side
-failed. What is left counts, and of that the time from each first failed attempt to the first success is downtime. The
-unknown is told beside the share and is never part of it.
+(the exporter did not run; the check was not there, was another customer's, or never succeeded yet), and *void* spells,
+in which our own side failed. What is left counts, and of that the time from each first failed attempt to the first
+success is downtime. The unknown is told beside the share and is never part of it.
 
 Histories are lists of (time, state from then on) in the order in which they were written. Where the wall clock was set
 back an entry begins no earlier than the one before it. All times are Unix time in ms.
@@ -41,27 +41,44 @@ class Availability:
 
 
 def availability(
-    period: Span, *, phases: History, voids: History, running: Iterable[Span], maintenance: Iterable[Span]
+    period: Span, *, phases: History, voids: History, watched: Iterable[Span], maintenance: Iterable[Span]
 ) -> Availability:
-    """Return how a check did. ``voids`` has the reason of each void spell, and an empty one where it ends."""
+    """Return how a check did. ``voids`` has the reason of each void spell, and an empty one where it ends.
+
+    ``watched`` is when an exporter ran, and the server was leased to the customer who asks.
+    """
     start, end = period
     spans = [(since, until, phase) for since, until, phase in _lasting(phases, end) if since < until]
     judged = ((since, until) for since, until, phase in spans if phase in (Phase.UP, Phase.DOWN))
-    known = _common(_united(judged), _united(running))
+    known = common(_united(judged), _united(watched))
     void = _united((since, until) for since, until, reason in _lasting(voids, end) if reason)
     counted = [period] if start < end else []
     parts = []
     for left_out in (_united(maintenance), _without([period], known), void):
-        parts.append(_length(_common(counted, left_out)))
+        parts.append(_length(common(counted, left_out)))
         counted = _without(counted, left_out)
     outages = [[(since, until)] for since, until, phase in _joined(spans) if phase == Phase.DOWN]
-    lost = [_length(_common(outage, counted)) for outage in outages]
+    lost = [_length(common(outage, counted)) for outage in outages]
     return Availability(_length(counted), sum(lost), sum(map(bool, lost)), parts[0], parts[2], parts[1])
 
 
 def spent_in(state: str, history: History, end: int) -> list[Span]:
     """Return when a history was in a state, until ``end``."""
     return [(since, until) for since, until, each in _lasting(history, end) if each == state]
+
+
+def common(one: Sequence[Span], other: Sequence[Span]) -> list[Span]:
+    """Return what two lists have in common; the spans of each are in their order and do not overlap."""
+    found, first, second = [], 0, 0
+    while first < len(one) and second < len(other):
+        since, until = max(one[first][0], other[second][0]), min(one[first][1], other[second][1])
+        if since < until:
+            found.append((since, until))
+        if one[first][1] < other[second][1]:
+            first += 1
+        else:
+            second += 1
+    return found
 
 
 def _lasting(history: History, end: int) -> Iterator[tuple[int, int, str]]:
@@ -102,26 +119,12 @@ def _united(spans: Iterable[Span]) -> list[Span]:
     return united
 
 
-def _common(one: Sequence[Span], other: Sequence[Span]) -> list[Span]:
-    """Return what two united lists have in common."""
-    found, first, second = [], 0, 0
-    while first < len(one) and second < len(other):
-        since, until = max(one[first][0], other[second][0]), min(one[first][1], other[second][1])
-        if since < until:
-            found.append((since, until))
-        if one[first][1] < other[second][1]:
-            first += 1
-        else:
-            second += 1
-    return found
-
-
 def _without(one: Sequence[Span], other: Sequence[Span]) -> list[Span]:
     """Return what is left of a united list without another."""
     left = []
     for since, until in one:
         at = since
-        for gap_since, gap_until in _common([(since, until)], other):
+        for gap_since, gap_until in common([(since, until)], other):
             if at < gap_since:
                 left.append((at, gap_since))
             at = gap_until

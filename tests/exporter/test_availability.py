@@ -30,6 +30,7 @@ from exporter.ledger import (
     beside,
     check_event,
     events,
+    lease_event,
     presence_event,
     void_event,
     window_record,
@@ -187,6 +188,32 @@ async def test_a_check_that_was_withdrawn_is_shown_for_as_long_as_it_was_there(l
     found = rows(call)
     assert found.keys() == {("web01", "https"), ("db01", "postgresql"), ("app01", "https")}
     assert (found["app01", "https"]["customer"], found["app01", "https"]["counted_seconds"]) == ("", 24 * 3600)
+
+
+async def test_a_server_that_was_leased_again_is_each_customers_for_their_part_of_the_month(
+    ledger: Ledger, call: Call
+) -> None:
+    """web01 was c0002's until it went to c0001; the outage was before that. The window of the site is for both."""
+    leases = [
+        lease_event("web01", "", "c0002", START - 40 * DAY),
+        lease_event("web01", "c0002", "c0001", START + 10 * DAY),
+    ]
+    window = MaintenanceWindow(START + 9 * DAY, START + 11 * DAY, "power", site="ogaki")
+    await ledger.save([RUNNING, UP, *OUTAGE, *leases, window_record(window, START, "sato")])
+    new, old = (rows(call, "--customer", customer).get(("web01", "https")) for customer in ("c0001", "c0002"))
+    assert new
+    assert old
+    assert (old["outages"], old["counted_seconds"], old["maintenance_seconds"]) == (1, 9 * 86_400, 2 * 86_400)
+    assert (new["outages"], new["counted_seconds"], new["maintenance_seconds"]) == (0, 19 * 86_400, 2 * 86_400)
+
+
+async def test_a_server_that_is_gone_is_still_its_customers(ledger: Ledger, call: Call) -> None:
+    gone = Check("app01", "https", "https", "192.0.2.12", "", Options(), Timing())
+    leases = [lease_event("app01", "", "c0002", START), lease_event("app01", "c0002", "", START + DAY)]
+    await ledger.save([RUNNING, change(START - DAY, Phase.UNTRIED, Phase.UP, gone), *leases])
+    await ledger.save([withdrawn_event(gone.key, START + DAY)])
+    assert rows(call, "--customer", "c0002")["app01", "https"]["counted_seconds"] == 86_400
+    assert ("app01", "https") not in rows(call, "--customer", "c0001")
 
 
 async def test_a_check_that_comes_back_under_its_name_is_not_void_because_the_old_one_was(

@@ -26,7 +26,7 @@ def histories(states: Sequence[str]) -> st.SearchStrategy[History]:
 def of(
     phases: History, voids: History = (), running: Sequence[Span] = ALWAYS, maintenance: Sequence[Span] = ()
 ) -> Availability:
-    return availability(PERIOD, phases=phases, voids=voids, running=running, maintenance=maintenance)
+    return availability(PERIOD, phases=phases, voids=voids, watched=running, maintenance=maintenance)
 
 
 def state_at(history: History, moment: int) -> str:

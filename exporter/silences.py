@@ -69,8 +69,8 @@ def comment_of(number: int, window: MaintenanceWindow) -> str:
     return f"maintenance {number}: {window.reason}"
 
 
-class Alertmanager(AbstractAsyncContextManager["Alertmanager"]):
-    """The client. ``urls`` are of the members of one cluster."""
+class AlertmanagerClient(AbstractAsyncContextManager["AlertmanagerClient"]):
+    """Asks one cluster. ``urls`` are of its members."""
 
     def __init__(self, urls: Sequence[str]) -> None:
         self._urls = [url.rstrip("/") for url in urls]
@@ -156,14 +156,14 @@ class Alertmanager(AbstractAsyncContextManager["Alertmanager"]):
 
 async def mirror(urls: Sequence[str], silence: Silence) -> None:
     """Make the silence of a window. Raises AlertmanagerError."""
-    async with Alertmanager(urls) as alertmanager:
+    async with AlertmanagerClient(urls) as alertmanager:
         await alertmanager.create(silence)
 
 
 async def unmirror(urls: Sequence[str], number: int, window: MaintenanceWindow) -> None:
     """End the silence of a window, where there is one. Raises AlertmanagerError."""
     comment, end = comment_of(number, window), window.end + GRACE  # its servers may be others by now
-    async with Alertmanager(urls) as alertmanager:
+    async with AlertmanagerClient(urls) as alertmanager:
         for silence in await alertmanager.list():
             if silence.state != "expired" and (silence.comment, silence.end) == (comment, end):
                 await alertmanager.expire(silence.id)

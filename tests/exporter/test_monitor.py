@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from collectors.reading import Verdict
+from collectors.registry import Options
 from exporter.cli import main
 from exporter.clock import SystemClock
 from exporter.config import ConfigError
@@ -18,8 +19,10 @@ from exporter.contract.incidents import IncidentEvent, What, holding
 from exporter.demo.endpoints import SSH_GREETING
 from exporter.desk import Desk
 from exporter.families import Selection
-from exporter.ledger import Ledger, beside, events, incident_events, incident_record
+from exporter.inventory import Check, Timing
+from exporter.ledger import Ledger, beside, check_event, events, incident_events, incident_record
 from exporter.monitor import Monitor
+from exporter.outage import Phase, Transition
 from tests.peers.process import free_udp_port
 from tests.peers.snmptrap import Sender, snmptrap
 
@@ -446,6 +449,23 @@ async def test_a_window_entered_at_the_command_line_is_published_and_so_is_its_e
     assert site.value("dserver_server_maintenance", server="web01") == 1
     await maintenance("end", "1")
     await site.until(lambda: site.value("dserver_server_maintenance", server="web01") == 0)
+
+
+async def test_what_has_been_over_for_three_years_is_forgotten_while_it_serves(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def moments() -> list[int]:
+        with beside(site.storage) as connection:
+            return list(connection.scalars(sa.select(events.c.at).where(events.c.kind == "check")))
+
+    check = Check("web01", "ssh", "ssh", "127.0.0.1", "", Options(), Timing())
+    ledger = Ledger.open(site.storage, SystemClock())
+    await ledger.save([check_event(check, Transition(at, Phase.UP, Phase.DOWN)) for at in (1_000, 2_000)])
+    ledger.close()
+    monkeypatch.setattr("exporter.monitor.PRUNE_FIRST", 0)
+    site.write("{name: web01, customer: c0001, address: 192.0.2.10}")
+    await site.start()
+    await site.until(lambda: moments() == [2_000])
 
 
 async def test_business_hours_are_published_and_change_with_the_clock(

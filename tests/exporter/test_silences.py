@@ -14,7 +14,7 @@ from exporter.clock import HOUR, MINUTE, SECOND, SystemClock
 from exporter.contract.maintenance import GRACE
 from exporter.inventory import MaintenanceWindow, Server
 from exporter.ledger import Ledger
-from exporter.silences import Alertmanager, AlertmanagerError, Matcher, Silence, mirror, silence_of, unmirror
+from exporter.silences import AlertmanagerClient, AlertmanagerError, Matcher, Silence, mirror, silence_of, unmirror
 from tests.peers.alertmanager import Alertmanager as RealAlertmanager
 
 CONFIGURATION = "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n"
@@ -61,7 +61,7 @@ async def until_silenced(real: RealAlertmanager, **labels: str) -> None:
 
 
 async def ours(real: RealAlertmanager, comment: str) -> list[Silence]:
-    async with Alertmanager([real.url]) as client:
+    async with AlertmanagerClient([real.url]) as client:
         return [silence for silence in await client.list() if silence.comment == comment]
 
 
@@ -103,7 +103,7 @@ async def test_only_the_windows_own_silence_is_expired(real: RealAlertmanager) -
 
 
 async def test_a_member_that_is_away_is_passed_over(real: RealAlertmanager, nowhere: str) -> None:
-    async with Alertmanager([nowhere, f"{real.url}/"]) as client:
+    async with AlertmanagerClient([nowhere, f"{real.url}/"]) as client:
         assert await client.status(real.url) == "disabled"  # alone: no cluster
         identity = await client.create(
             Silence(frozenset({Matcher("server", "x")}), 0, (int(time.time()) + 60) * SECOND, "sato", "passed over")
@@ -115,7 +115,7 @@ async def test_a_member_that_is_away_is_passed_over(real: RealAlertmanager, nowh
 
 async def test_what_alertmanager_refuses_is_said(real: RealAlertmanager) -> None:
     over = Silence(frozenset({Matcher("server", "web01")}), 0, SECOND, "sato", "over before it begins")
-    async with Alertmanager([real.url]) as client:
+    async with AlertmanagerClient([real.url]) as client:
         with pytest.raises(AlertmanagerError, match="answered 400"):
             await client.create(over)
         with pytest.raises(AlertmanagerError, match="answered 404"):

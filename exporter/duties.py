@@ -24,8 +24,6 @@ from exporter.schedule import Schedule
 
 log = logging.getLogger("incidents")
 
-REFRESH = 0.5
-"""Seconds between two looks for what people wrote."""
 ALL_THE_SAME = 10
 """Every so many looks it is refreshed all the same: sightings grow old, and of two writes within a clock tick the files
 may tell one."""
@@ -56,6 +54,8 @@ class Duties:
         """States of attempts whose commit is under way: the schedule does not have them yet."""
         self._read_up_to = 0
         self._seen_up_to = 0
+        self._stamp: tuple[tuple[int, int], ...] = ()
+        self._looks = 0
 
     def take_over(self, config: Config) -> None:
         """Work by another configuration."""
@@ -156,16 +156,13 @@ class Duties:
                 self._lamps.reread(self.incidents[event.incident].server)
         self.incidents.forget(wall)
 
-    async def watch(self) -> None:
-        """Refresh for ever: soon after anybody wrote, which the ledger's files tell for nothing, else now and then."""
-        seen, looks = self._ledger.stamp(), 0
-        while True:
-            stamp = self._ledger.stamp()
-            if stamp != seen or looks % ALL_THE_SAME == 0:
-                seen, looks = stamp, 0
-                await self.refresh()
-            looks += 1
-            await asyncio.sleep(REFRESH)
+    async def look(self) -> None:
+        """Refresh if anybody wrote since the last look, which the files of the ledger tell; else now and then."""
+        stamp = self._ledger.stamp()
+        if stamp != self._stamp or self._looks % ALL_THE_SAME == 0:
+            self._stamp, self._looks = stamp, 0
+            await self.refresh()
+        self._looks += 1
 
     def _states(self, server: str) -> dict[str, CheckState]:
         entries = self._schedule.server(server)

@@ -44,8 +44,8 @@ PROGRESS_PERIOD = 2.0
 CALENDAR_PERIOD = 5.0
 """Seconds between two looks at the business hours."""
 
-MAINTENANCE_PERIOD = 0.25
-"""Seconds between two looks at the maintenance windows that are known: what people enter holds within a second."""
+LEDGER_PERIOD = 0.5
+"""Seconds between two looks for what people wrote, and for windows that begin or end."""
 
 
 class Monitor:
@@ -127,7 +127,7 @@ class Monitor:
             await self.ledger.save(forgotten)
         self._known_checks.clear()
         self._known_sources.clear()
-        duties = (self._watch_calendar, self._watch_maintenance, self._prune, self.duties.watch)
+        duties = (self._watch_calendar, self._watch_ledger, self._prune)
         for forever in (self.vantage.watch, self.presence.watch, *duties, self.traps.watch):
             self._background.append(asyncio.create_task(_keep(forever)))
 
@@ -303,12 +303,14 @@ class Monitor:
             await asyncio.to_thread(prune, self.ledger, self.clock.now().wall)
             await asyncio.sleep(PRUNE_PERIOD)
 
-    async def _watch_maintenance(self) -> None:
+    async def _watch_ledger(self) -> None:
+        """Take in what people wrote, and note which windows begin and end; in one, so that we wake up once for both."""
         while True:
+            await self.duties.look()
             before, self._maintained = self._maintained, self.maintenance.scopes(self.clock.now().wall)
             if changed := before ^ self._maintained:
                 await self._publish_maintenance(changed)
-            await asyncio.sleep(MAINTENANCE_PERIOD)
+            await asyncio.sleep(LEDGER_PERIOD)
 
     async def _publish_maintenance(self, changed: frozenset[Scope]) -> None:
         for number, server in enumerate(list(self.config.servers.values()), 1):

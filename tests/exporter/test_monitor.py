@@ -416,7 +416,7 @@ async def test_a_server_without_lamp_sources_is_unknown_and_one_that_cannot_be_r
 async def test_a_maintenance_window_is_published_when_it_begins_and_ends(
     site: Site, greeter: Greeter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("exporter.monitor.MAINTENANCE_PERIOD", 0.02)
+    monkeypatch.setattr("exporter.monitor.LEDGER_PERIOD", 0.02)
     site.write(server("web01", greeter.port))
     with site.file.open("a", encoding="utf-8") as file:
         window = "from: 2020-01-01T00:00+09:00, to: 2099-01-01T00:00+09:00"

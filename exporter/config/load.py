@@ -52,6 +52,7 @@ from exporter.inventory import (
     Timing,
     VantageAddress,
 )
+from exporter.mail.samples import mistakes as template_mistakes
 
 PLAIN = ("username", "auth_protocol", "priv_protocol")
 """The keys of a credential that are no secrets."""
@@ -202,7 +203,19 @@ class _Loading:
         if section is None:
             return None
         self._check_login(main, ("mail", "credential"), section.credential)
-        return Mail(*section.smarthost, section.sender, section.tls, section.credential)
+        if section.ca_file:
+            self._check_file(main, ("mail", "ca_file"), section.ca_file)
+        if section.templates:
+            self._check_templates(main, ("mail", "templates"), section.templates)
+        tls, credential = section.tls, section.credential
+        return Mail(*section.smarthost, section.sender, tls, credential, section.ca_file, section.templates)
+
+    def _check_templates(self, main: Part, path: Path, folder: File) -> None:
+        if not folder.is_dir():
+            main.error(path, f"is not a folder; relative paths start at the folder of {main.name}")
+            return
+        for mistake in template_mistakes(folder):
+            main.error(path, mistake)
 
     def _check_login(self, main: Part, path: Path, name: str) -> None:
         # a warning: monitoring works without it

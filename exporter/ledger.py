@@ -10,6 +10,7 @@ The storage path is owned through a lock file: a second process is refused and t
 
 import asyncio
 import contextlib
+import dataclasses
 import errno
 import fcntl
 import logging
@@ -31,12 +32,13 @@ from exporter.clock import Clock, Moment
 from exporter.contract.incidents import REJOIN, IncidentEvent, What
 from exporter.inventory import Check, CheckKey, Settings, SourceKey
 from exporter.lamps import HARDWARE, KnownLamp, LampEvent, Sighting, SourceState
+from exporter.mail.message import Outgoing
 from exporter.outage import CheckState, Transition, restored
 
 log = logging.getLogger("ledger")
 
-SCHEMA_VERSION = 2
-MIGRATIONS: Mapping[int, Sequence[str]] = {1: ()}
+SCHEMA_VERSION = 3
+MIGRATIONS: Mapping[int, Sequence[str]] = {1: (), 2: ()}
 """By the version they start from: what brings a ledger to the next one. Tables that are missing are made anyway."""
 RETRY_AFTER = 5.0
 """Seconds until a batch that could not be written is tried again when nothing new comes in."""
@@ -116,6 +118,31 @@ sightings = sa.Table(
     sa.Column("verdict", sa.Integer, nullable=False),
     sa.Column("note", sa.String, nullable=False),
     sa.Column("author", sa.String, nullable=False),
+)
+
+
+outbox = sa.Table(
+    "outbox",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("message_id", sa.String, nullable=False, unique=True),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("incident", sa.String, nullable=False),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("contact", sa.String, nullable=False),
+    sa.Column("recipient", sa.String, nullable=False),
+    sa.Column("sender", sa.String, nullable=False),
+    sa.Column("message", sa.LargeBinary, nullable=False),
+    sa.Column("since", sa.BigInteger, nullable=False),
+)
+"""Mails that are to leave, with their whole text. What became of each is in ``deliveries``."""
+
+deliveries = sa.Table(
+    "deliveries",
+    metadata,
+    sa.Column("message_id", sa.String, primary_key=True),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("result", sa.String, nullable=False),
 )
 
 
@@ -225,6 +252,16 @@ def incident_history(connection: sa.Connection, after: int = 0) -> list[tuple[in
     """Return the events of all incidents, each with its number, from number ``after`` + 1 on."""
     query = sa.select(incident_events).where(incident_events.c.id > after).order_by(incident_events.c.id)
     return [(row.id, _incident_event(row)) for row in connection.execute(query)]
+
+
+def outgoing_record(mail: Outgoing) -> Event:
+    """Return the record of a mail that is to leave. One with the same Message-ID is there already and stays."""
+    return Event(dataclasses.asdict(mail), outbox)
+
+
+def delivery_record(message_id: str, result: str, at: int) -> Event:
+    """Return the record that a mail is done with."""
+    return Event({"message_id": message_id, "result": result, "at": at}, deliveries)
 
 
 def timezone_row(timezone: str) -> Row:
@@ -392,6 +429,15 @@ class Ledger:
             for row in self._read(query)
         ]
 
+    def outgoing(self, after: int = 0) -> list[tuple[int, Outgoing]]:
+        """Return the mails that wait to leave, each with its number, from number ``after`` + 1 on."""
+        done = sa.select(deliveries.c.message_id)
+        query = sa.select(outbox).where(outbox.c.id > after, outbox.c.message_id.not_in(done)).order_by(outbox.c.id)
+        return [
+            (row.id, Outgoing(**{name: value for name, value in row._asdict().items() if name != "id"}))
+            for row in self._read(query)
+        ]
+
     async def save(self, records: Iterable[Record]) -> bool:
         """Write records; return whether they are committed now. If not they are kept and tried again."""
         loop = asyncio.get_running_loop()
@@ -497,7 +543,8 @@ class Ledger:
                     rows = [row for row in self._unwritten_rows.values() if row.table is table]
                     if rows:
                         _replace(connection, table, rows)
-                for table, blank in ((events, {"reason": "", "step": "", "evidence": ""}), (incident_events, {})):
+                for table in (events, incident_events, outbox, deliveries):
+                    blank = {"reason": "", "step": "", "evidence": ""} if table is events else {}
                     fresh = [{**blank, **event.values} for event in self._unwritten_events if event.table is table]
                     if fresh:
                         connection.execute(sa.insert(table).prefix_with("OR IGNORE"), fresh)

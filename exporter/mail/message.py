@@ -33,6 +33,24 @@ class Occasion:
     at: int
 
 
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A mail as it lies in the outbox. Its bytes are kept, so that a second copy is the same as the first."""
+
+    message_id: str
+    at: int
+    incident: str
+    kind: str
+    """A `Mailing`, or ``report`` and the like."""
+    contact: str
+    """The name; empty where the contact has none."""
+    recipient: str
+    sender: str
+    message: bytes
+    since: int = 0
+    """When it became due by the contract: the notice's minute 10. 0 where there is no such moment."""
+
+
 def message_id(incident: str, event: str, contact: str, sender: str) -> str:
     """Return the Message-ID of an event for a contact (its mail address)."""
     # names may hold what a Message-ID may not (RFC 5322 §3.6.4), so it is made of their digest

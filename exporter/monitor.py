@@ -4,13 +4,15 @@ import asyncio
 import contextlib
 import gc
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from exporter.chain import Chain
 from exporter.clock import SECOND, Clock
 from exporter.config import ConfigError, Problem, load_in_child, summary
 from exporter.contract.businessdays import VERIFIED_UNTIL, BusinessCalendar, list_ends_soon
+from exporter.contract.incidents import IncidentEvent
 from exporter.duties import Duties
 from exporter.exposition import Exposition
 from exporter.inventory import Check, Config, Server
@@ -18,7 +20,9 @@ from exporter.lamps import SourceState
 from exporter.lampwatch import LampWatch
 from exporter.ledger import Ledger, Record, forget_check, forget_source, timezone_row
 from exporter.loopwatch import LoopWatch
+from exporter.notices import Notices
 from exporter.outage import CheckState, Recovery
+from exporter.outbox import Outbox
 from exporter.rendering import calendar_lines, inventory_lines
 from exporter.runner import Runner, raise_descriptor_limit
 from exporter.schedule import Schedule
@@ -79,6 +83,11 @@ class Monitor:
             clock=clock, schedule=self.schedule, lamps=self.lamps, ledger=ledger, exposition=self.exposition
         )
         self.runner.duties = self.lamps.duties = self.duties
+        self.outbox = Outbox(clock=clock, ledger=ledger, secrets=self.secrets, telemetry=self.telemetry)
+        self.notices = Notices(clock=clock, ledger=ledger, incidents=self.duties.incidents, outbox=self.outbox)
+        self.chain = Chain(clock=clock, ledger=ledger, incidents=self.duties.incidents, notices=self.notices)
+        self.duties.happened = self._happened
+        self.notices.on_told = self.duties.publish
         self.traps = Traps(clock, self.secrets, self.lamps.reread, self._count_trap)
         self._known_checks = ledger.check_states()
         self._known_sources = ledger.source_states()
@@ -107,8 +116,14 @@ class Monitor:
             await self.ledger.save(forgotten)
         self._known_checks.clear()
         self._known_sources.clear()
-        for forever in (self.vantage.watch, self._watch_calendar, self.duties.watch, self.traps.watch):
+        telling = (self.notices.work, self.outbox.work, self.outbox.watch, self.chain.watch)
+        for forever in (self.vantage.watch, self._watch_calendar, self.duties.watch, self.traps.watch, *telling):
             self._background.append(asyncio.create_task(_keep(forever)))
+
+    def _happened(self, events: Iterable[IncidentEvent]) -> None:
+        events = tuple(events)
+        self.notices.happened(events)
+        self.chain.happened(events)
 
     async def stop(self) -> None:
         """Stop everything; what was decided is in the ledger."""
@@ -160,6 +175,9 @@ class Monitor:
         self.lamps.settings = config.settings
         self.calendar = BusinessCalendar.of(config.settings)
         self.duties.take_over(config)
+        self.notices.take_over(config)
+        self.chain.urls = config.alertmanager.urls
+        self.telemetry.tell_who_tells(config.settings.notices)
         if config.settings.timezone != old.settings.timezone or not self.ready:
             await self.ledger.save([timezone_row(config.settings.timezone)])
         await self._drop(old, config)

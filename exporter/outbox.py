@@ -29,6 +29,8 @@ BATCH = 25
 """Mails over one connection, before another looks at what is most urgent."""
 DEADLINE = 120.0
 """Seconds for a connection and its batch, whatever the server does."""
+REFRESH = 1.0
+"""Seconds between two looks for what other processes put in."""
 FIRST_PAUSE = 5 * SECOND
 LONGEST_PAUSE = 15 * MINUTE
 EXPIRES = DAY
@@ -60,6 +62,8 @@ class Outbox:
         self.settings: Mail | None = None
         self.on_sent: Callable[[Outgoing, int], list[Record]] = lambda _mail, _at: []
         """Gives what else to write in the same commit when a mail was handed over (at a wall time)."""
+        self.on_written: Callable[[Outgoing], None] = lambda _mail: None
+        """Called when that is written, or when that failed loudly."""
         telemetry.outbox_pending.set_function(lambda: len(self._waiting))
 
     def post(self, mail: Outgoing) -> None:
@@ -74,6 +78,12 @@ class Outbox:
         for number, mail in found:
             self._read_up_to = number
             self.post(mail)
+
+    async def watch(self) -> None:
+        """Refresh for ever."""
+        while True:
+            await self.refresh()
+            await asyncio.sleep(REFRESH)
 
     async def cancel(self, unwanted: Callable[[Outgoing], bool]) -> None:
         """Take out mails that need not leave any more. One that is being handed over leaves."""
@@ -96,11 +106,13 @@ class Outbox:
 
     async def _deliver(self, threads: ThreadPoolExecutor) -> None:
         while True:
+            self._wake.clear()
             batch = self._take()
             if not batch:
-                self._wake.clear()
+                # not wait_for, which loses a cancellation that comes together with what it waits for
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), self._pause())
+                    async with asyncio.timeout(self._pause()):
+                        await self._wake.wait()
                 continue
             await self._expire([each for each in batch if self._clock.now().wall - each.mail.at > EXPIRES])
             batch = [each for each in batch if each.mail.message_id in self._waiting]
@@ -182,6 +194,7 @@ class Outbox:
             self._telemetry.notice_delay.observe(max(wall - mail.since, 0) / SECOND)
         log.info("%s: %s was handed over for %s", mail.incident, mail.kind, mail.recipient)
         await self._ledger.save([delivery_record(mail.message_id, result, wall), *self.on_sent(mail, wall)])
+        self.on_written(mail)
 
     def _finish(self, mail: Outgoing, result: Result) -> None:
         self._done.add(mail.message_id)

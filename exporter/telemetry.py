@@ -107,6 +107,12 @@ class Telemetry:
             ["kind", "result"],
             registry=self.registry,
         )
+        self._who_tells = Gauge(
+            "dserver_exporter_notices_info",
+            "Who tells customers: by is alertmanager or ledger (this exporter), always 1.",
+            ["by"],
+            registry=self.registry,
+        )
         self.outbox_pending = Gauge(
             "dserver_outbox_pending", "Mails in the outbox that have not been handed over yet.", registry=self.registry
         )
@@ -122,6 +128,11 @@ class Telemetry:
         )
         self.vantage_up.set(1)
         ProcessCollector(registry=self.registry)
+
+    def tell_who_tells(self, by: str) -> None:
+        """Say who tells customers: ``global.notices``."""
+        self._who_tells.clear()
+        self._who_tells.labels(by).set(1)
 
     def render(self, *, openmetrics: bool = False) -> bytes:
         """Return the metrics as text, in OpenMetrics without its end."""

@@ -24,7 +24,10 @@ CASE = Case(
 )
 
 SAMPLES: Mapping[str, Mapping[str, Any]] = {
-    name: {"case": CASE} for name in ("notice", "hardware", "update", "recovery")
+    **{name: {"case": CASE} for name in ("notice", "hardware", "update", "recovery", "call")},
+    "chain": {"servers": ["web01"], "answer": "unreachable"},
+    "held": {"servers": ["web01"]},
+    "watchdog": {"silent": 5 * MINUTE},
 }
 """By the name of each mail: facts with which it can be tried."""
 

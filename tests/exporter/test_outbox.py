@@ -3,23 +3,21 @@
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
+from aiosmtpd.smtp import AuthResult, LoginPassword
 
-from exporter.clock import DAY, Moment, SystemClock
+from exporter.clock import DAY, SystemClock
 from exporter.contract.incidents import IncidentEvent, What
 from exporter.inventory import CredentialEntry, Mail, SecretSource
-from exporter.ledger import Ledger, Record, incident_record, outgoing_record
+from exporter.ledger import Record, incident_record, outgoing_record
 from exporter.mail.message import Outgoing
-from exporter.outbox import FIRST_PAUSE, Outbox
-from exporter.secrets import Secrets
-from exporter.telemetry import Telemetry
+from exporter.outbox import FIRST_PAUSE
+from tests.exporter.mailroom import Mailroom, MailServer
 from tests.peers.certificates import Authority, server_context
 
 NOTICE = Outgoing(
@@ -35,97 +33,9 @@ NOTICE = Outgoing(
 )
 
 
-class MovedClock:
-    """The machine's clock, which a test moves on."""
-
-    def __init__(self) -> None:
-        self.moved = 0
-
-    def now(self) -> Moment:
-        now = SystemClock().now()
-        return Moment(now.monotonic + self.moved, now.wall + self.moved)
-
-
-class MailServer:
-    """A scripted mail server: `answer` says what it does with a mail."""
-
-    def __init__(self) -> None:
-        self.mails: list[bytes] = []
-        self.sessions: set[Any] = set()
-        self.answer: Callable[[bytes], Awaitable[str]] = self._take
-        self.rcpt = "250 OK"
-        self.port = 0
-
-    async def _take(self, content: bytes) -> str:
-        self.mails.append(content)
-        return "250 taken"
-
-    async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:  # noqa: N802 - aiosmtpd's name
-        self.sessions.add(session)
-        if self.rcpt.startswith("250"):
-            envelope.rcpt_tos.append(address)
-        return self.rcpt
-
-    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
-        return await self.answer(envelope.content)
-
-    @asynccontextmanager
-    async def listening(self, **options: Any) -> AsyncIterator[Mail]:
-        context = options.pop("implicit", None)
-        loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: SMTP(self, **options), "127.0.0.1", 0, ssl=context)
-        port = server.sockets[0].getsockname()[1]
-        settings = Mail("127.0.0.1", port, "noc@provider.example", "none")
-        yield replace(settings, tls="implicit" if context else "starttls" if "tls_context" in options else "none")
-        server.close()
-
-
-class World:
-    """An outbox on a ledger."""
-
-    def __init__(self, storage: Path) -> None:
-        self.clock = MovedClock()
-        self.ledger = Ledger.open(storage, self.clock)
-        self.telemetry = Telemetry(self.clock)
-        self.secrets = Secrets({})
-        self.outbox = Outbox(clock=self.clock, ledger=self.ledger, secrets=self.secrets, telemetry=self.telemetry)
-        self._work: asyncio.Task[None] | None = None
-
-    def begin(self, settings: Mail) -> None:
-        self.outbox.settings = settings
-        self._work = asyncio.create_task(self.outbox.work())
-
-    async def end(self) -> None:
-        if self._work:
-            self._work.cancel()
-            await asyncio.gather(self._work, return_exceptions=True)
-            self._work = None
-        self.ledger.close()
-
-    async def post(self, *mails: Outgoing) -> None:
-        await self.ledger.save([outgoing_record(mail) for mail in mails])
-        for mail in mails:
-            self.outbox.post(mail)
-
-    def count(self, result: str, kind: str = "notice") -> float:
-        labels = {"kind": kind, "result": result}
-        return self.telemetry.registry.get_sample_value("dserver_notices_total", labels) or 0
-
-    def value(self, name: str) -> float:
-        return self.telemetry.registry.get_sample_value(name) or 0
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(20):
-            while not condition():  # noqa: ASYNC110 - the conditions are about what other threads do
-                await asyncio.sleep(0.005)
-
-    async def settled(self) -> None:
-        await self.until(lambda: self.ledger.outgoing() == [])
-
-
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    world = World(tmp_path / "data")
+async def world(tmp_path: Path) -> AsyncIterator[Mailroom]:
+    world = Mailroom(tmp_path / "data")
     yield world
     await world.end()
 
@@ -135,7 +45,7 @@ def server() -> MailServer:
     return MailServer()
 
 
-async def test_a_mail_leaves_once_and_is_recorded_with_what_belongs_to_it(world: World, server: MailServer) -> None:
+async def test_a_mail_leaves_once_and_is_recorded_with_what_belongs_to_it(world: Mailroom, server: MailServer) -> None:
     told = IncidentEvent("web01-1", What.TOLD, 1, "運用担当", {"by": "mail"})
 
     def on_sent(mail: Outgoing, _at: int) -> list[Record]:
@@ -156,7 +66,7 @@ async def test_a_mail_leaves_once_and_is_recorded_with_what_belongs_to_it(world:
     assert world.value("dserver_outage_notice_delay_seconds_sum") >= 30
 
 
-async def test_what_another_process_left_or_put_in_is_sent(world: World, server: MailServer) -> None:
+async def test_what_another_process_left_or_put_in_is_sent(world: Mailroom, server: MailServer) -> None:
     await world.ledger.save([outgoing_record(NOTICE)])
     async with server.listening() as settings:
         world.begin(settings)
@@ -170,7 +80,7 @@ async def test_what_another_process_left_or_put_in_is_sent(world: World, server:
 
 
 async def test_a_mail_that_was_not_taken_is_tried_again_and_said_aloud(
-    world: World, server: MailServer, caplog: pytest.LogCaptureFixture
+    world: Mailroom, server: MailServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.rcpt = "451 4.3.0 come back later"
     async with server.listening() as settings:
@@ -190,7 +100,7 @@ async def test_a_mail_that_was_not_taken_is_tried_again_and_said_aloud(
     assert len(server.mails) == 3
 
 
-async def test_a_server_that_is_away_is_waited_for(world: World, server: MailServer) -> None:
+async def test_a_server_that_is_away_is_waited_for(world: Mailroom, server: MailServer) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         world.begin(Mail("127.0.0.1", probe.getsockname()[1], "noc@provider.example", "none"))
@@ -204,7 +114,9 @@ async def test_a_server_that_is_away_is_waited_for(world: World, server: MailSer
     assert len(server.mails) == 2
 
 
-async def test_a_connection_that_breaks_off_costs_only_what_was_not_taken_yet(world: World, server: MailServer) -> None:
+async def test_a_connection_that_breaks_off_costs_only_what_was_not_taken_yet(
+    world: Mailroom, server: MailServer
+) -> None:
     async def break_off(content: bytes) -> str:
         if len(server.mails) == 1:
             for session in server.sessions:
@@ -229,7 +141,7 @@ async def test_a_connection_that_breaks_off_costs_only_what_was_not_taken_yet(wo
     assert len(set(server.mails)) == 4
 
 
-async def test_a_server_that_never_answers_does_not_hold_up_the_end(world: World) -> None:
+async def test_a_server_that_never_answers_does_not_hold_up_the_end(world: Mailroom) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         world.begin(Mail("127.0.0.1", listening.getsockname()[1], "noc@provider.example", "none"))
         await world.post(NOTICE)
@@ -238,7 +150,7 @@ async def test_a_server_that_never_answers_does_not_hold_up_the_end(world: World
             await world.end()
 
 
-async def test_many_mails_share_a_connection(world: World, server: MailServer) -> None:
+async def test_many_mails_share_a_connection(world: Mailroom, server: MailServer) -> None:
     async with server.listening() as settings:
         await world.post(*(replace(NOTICE, message_id=f"<{number}@x>") for number in range(60)))
         world.begin(settings)
@@ -247,7 +159,7 @@ async def test_many_mails_share_a_connection(world: World, server: MailServer) -
     assert len(server.sessions) <= 4
 
 
-async def test_a_mail_that_need_not_leave_any_more_is_taken_out(world: World) -> None:
+async def test_a_mail_that_need_not_leave_any_more_is_taken_out(world: Mailroom) -> None:
     await world.post(NOTICE, replace(NOTICE, message_id="<two@x>", incident="web02-1"))
     await world.outbox.cancel(lambda mail: mail.incident == "web01-1")
     assert [mail.incident for _, mail in world.ledger.outgoing()] == ["web02-1"]
@@ -255,7 +167,7 @@ async def test_a_mail_that_need_not_leave_any_more_is_taken_out(world: World) ->
 
 
 async def test_a_mail_that_is_a_day_old_is_given_up_loudly(
-    world: World, server: MailServer, caplog: pytest.LogCaptureFixture
+    world: Mailroom, server: MailServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with server.listening() as settings:
         await world.post(replace(NOTICE, at=NOTICE.at - DAY - 1_000))
@@ -267,7 +179,7 @@ async def test_a_mail_that_is_a_day_old_is_given_up_loudly(
 
 
 async def test_a_ledger_that_cannot_be_written_holds_up_no_mail_and_sends_none_twice(
-    world: World, server: MailServer, monkeypatch: pytest.MonkeyPatch
+    world: Mailroom, server: MailServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fails(_records: object) -> bool:
         return False
@@ -285,7 +197,7 @@ async def test_a_ledger_that_cannot_be_written_holds_up_no_mail_and_sends_none_t
 # it does not see that the connection is encrypted from its first byte
 @pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")
 @pytest.mark.parametrize("tls", ["starttls", "implicit"])
-async def test_it_logs_in_over_verified_tls(world: World, server: MailServer, tmp_path: Path, tls: str) -> None:
+async def test_it_logs_in_over_verified_tls(world: Mailroom, server: MailServer, tmp_path: Path, tls: str) -> None:
     authority = Authority(tmp_path)
     certificate = authority.issue("127.0.0.1")
     seen: list[LoginPassword] = []
@@ -323,7 +235,7 @@ async def test_it_logs_in_over_verified_tls(world: World, server: MailServer, tm
     ],
 )
 async def test_a_server_that_is_not_the_right_one_gets_no_mail_and_it_is_said_why(
-    world: World, server: MailServer, tmp_path: Path, wrong: str, said: str, caplog: pytest.LogCaptureFixture
+    world: Mailroom, server: MailServer, tmp_path: Path, wrong: str, said: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     authority = Authority(tmp_path)
     name = "192.0.2.1" if wrong == "certificate" else "127.0.0.1"

@@ -1,10 +1,12 @@
-"""A whole Alertmanager configuration from ours: who is told what, and by which mail (``notices: alertmanager``).
+"""A whole Alertmanager configuration from ours: who is told what, and by which mail.
 
-Every alert goes to the NOC. An alert with ``notify="customer"`` goes to the contacts of its customer as well; to the
-NOC with the order to phone, if they have no mail address; to the NOC with a warning, if the customer is not known here.
+Every alert goes to the NOC. With ``notices: alertmanager``, an alert with ``notify="customer"`` goes to the contacts of
+its customer as well; to the NOC with the order to phone, if they have no mail address; to the NOC with a warning, if
+the customer is not known here. With ``notices: ledger`` it goes to the exporter's webhook, and so does ``Watchdog``.
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -25,6 +27,8 @@ HEADER = """\
 # Start Alertmanager with --data.maintenance-interval=1s. Why, and why these timings: docs/alerting.md.
 """
 
+OWN_ADDRESS = "http://127.0.0.1:10623"
+"""Where the exporter listens when nothing else is said."""
 IMPLICIT_TLS_PORT = 465
 """Where Alertmanager begins with TLS by itself (RFC 8314 §3.3)."""
 
@@ -43,10 +47,78 @@ def alertmanager_config(config: Config) -> str:
         raise AlertmanagerConfigError(
             "noc.contacts: nobody in it has an email address, and every alert goes to the NOC: add one"
         )
+    to_noc = {"name": "noc", "email_configs": _mails(noc, noc_letter(config.noc.language), send_resolved=True)}
+    parts = _by_webhook(config) if config.settings.notices == "ledger" else _by_mail(config, noc)
+    document = {
+        "global": _smtp(config),
+        "route": {
+            "receiver": "noc",
+            # One mail per alert: one that joins a group would mail the others of the group again.
+            "group_by": ["..."],
+            "group_wait": "0s",
+            "group_interval": "1m",
+            "repeat_interval": "120h",
+            "routes": parts.routes,
+        },
+        "receivers": [to_noc, *parts.receivers],
+    }
+    return HEADER + yaml.dump(document, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=10_000)
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What depends on who tells customers."""
+
+    routes: list[dict[str, Any]]
+    receivers: list[dict[str, Any]]
+
+
+def _by_webhook(config: Config) -> _Parts:
+    """Return the parts for ``notices: ledger``. The ledger takes in each alert once, so that repeating heals."""
+    receiver = {"name": "ledger", "webhook_configs": [_webhook(config)]}
+    watchdog = {"receiver": "ledger", "matchers": [_matcher("notify", "watchdog")]}
+    customers = {"receiver": "ledger", "matchers": [_matcher("notify", "customer")], "repeat_interval": "5m"}
+    return _Parts(
+        [
+            # the interval at which it is looked whether to repeat has to be shorter than that of repeating
+            {**watchdog, "group_interval": "15s", "repeat_interval": "1m"},
+            {"receiver": "noc", "continue": True},
+            customers,
+        ],
+        [receiver],
+    )
+
+
+def _webhook(config: Config) -> dict[str, Any]:
+    where = f"credentials.{config.alertmanager.webhook_credential}"
+    credential = config.credentials.get(config.alertmanager.webhook_credential)
+    if credential is None:
+        raise AlertmanagerConfigError(
+            "alertmanager.webhook_credential: it names no credential, and the webhook takes in nothing without: add it"
+        )
+    bearer = credential.secrets.get("token")
+    secret = bearer or credential.secrets.get("password")
+    if secret is None or secret.file is None:
+        raise AlertmanagerConfigError(
+            f"{where}: it has no token_file and no password_file, and Alertmanager can read secrets from files only: "
+            "write it to a file that both users can read"
+        )
+    file = str(secret.file.absolute())
+    username = credential.values.get("username")
+    log_in = (
+        {"basic_auth": {"username": username, "password_file": file}}
+        if username and not bearer
+        else {"authorization": {"type": "Bearer", "credentials_file": file}}
+    )
+    url = (config.settings.external_url or OWN_ADDRESS).rstrip("/")
+    # that an alert ended is not yet a recovery: the ledger knows better
+    return {"url": f"{url}/api/v1/alertmanager", "send_resolved": False, "http_config": log_in}
+
+
+def _by_mail(config: Config, noc: list[Contact]) -> _Parts:
     language = config.noc.language
     customers = list(config.customers.values())
     receivers: list[dict[str, Any]] = [
-        {"name": "noc", "email_configs": _mails(noc, noc_letter(language), send_resolved=True)},
         # It always fires, so a mail would be read by nobody. Here belongs what notices absence: a dead man's switch.
         {"name": "watchdog"},
         {
@@ -72,31 +144,19 @@ def alertmanager_config(config: Config) -> str:
                 "email_configs": mails or _mails(noc, phone_letter(language, customer), send_resolved=False),
             }
         )
-    document = {
-        "global": _smtp(config),
-        "route": {
-            "receiver": "noc",
-            # One mail per alert: one that joins a group would mail the others of the group again.
-            "group_by": ["..."],
-            "group_wait": "0s",
-            "group_interval": "1m",
-            "repeat_interval": "120h",
+    routes: list[dict[str, Any]] = [
+        {"receiver": "watchdog", "matchers": [_matcher("notify", "watchdog")]},
+        {"receiver": "noc", "continue": True},
+        {
+            "receiver": "noc-customer-unknown",
+            "matchers": [_matcher("notify", "customer")],
             "routes": [
-                {"receiver": "watchdog", "matchers": [_matcher("notify", "watchdog")]},
-                {"receiver": "noc", "continue": True},
-                {
-                    "receiver": "noc-customer-unknown",
-                    "matchers": [_matcher("notify", "customer")],
-                    "routes": [
-                        {"receiver": _receiver(customer), "matchers": [_matcher("customer_id", customer.id)]}
-                        for customer in customers
-                    ],
-                },
+                {"receiver": _receiver(customer), "matchers": [_matcher("customer_id", customer.id)]}
+                for customer in customers
             ],
         },
-        "receivers": receivers,
-    }
-    return HEADER + yaml.dump(document, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=10_000)
+    ]
+    return _Parts(routes, receivers)
 
 
 def _receiver(customer: Customer) -> str:

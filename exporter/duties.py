@@ -6,7 +6,7 @@ written, to publish. What people write with the command line is looked for in th
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from zoneinfo import ZoneInfo
 
 from exporter.clock import Clock
@@ -52,6 +52,8 @@ class Duties:
         self.incidents = Incidents()
         self._decided: dict[CheckKey, CheckState] = {}
         """States of attempts whose commit is under way: the schedule does not have them yet."""
+        self.happened: Callable[[Iterable[IncidentEvent]], None] = lambda _events: None
+        """Called with what happened to incidents."""
         self._read_up_to = 0
         self._seen_up_to = 0
         self._stamp: tuple[tuple[int, int], ...] = ()
@@ -65,7 +67,7 @@ class Duties:
     async def restore(self) -> None:
         """Read the incidents that are open from the ledger."""
         history = await asyncio.to_thread(self._ledger.open_incidents, self._clock.now().wall)
-        self.incidents.take_in(event for _, event in history)
+        self.happened(self.incidents.take_in(event for _, event in history))
         self._read_up_to = await asyncio.to_thread(self._ledger.last_incident_event)
 
     def response(self, server: Server) -> Response:
@@ -139,6 +141,7 @@ class Duties:
         self._read_up_to = max((number for number, _ in history), default=self._read_up_to)
         fresh = self.incidents.take_in(event for _, event in history)
         _log(fresh)
+        self.happened(fresh)
         since = wall - self.config.settings.lamp_interval
         seen = await asyncio.to_thread(self._ledger.sightings, since, self._seen_up_to)
         self._seen_up_to = max((number for number, _ in seen), default=self._seen_up_to)
@@ -174,6 +177,7 @@ class Duties:
 
     def _told(self, events: list[IncidentEvent]) -> list[Record]:
         _log(events)
+        self.happened(events)
         return [incident_record(event) for event in events]
 
 

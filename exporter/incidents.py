@@ -40,6 +40,10 @@ class Incidents:
     def __getitem__(self, name: str) -> Incident:
         return self._incidents[name]
 
+    def get(self, name: str) -> Incident | None:
+        """Return an incident, None if it is not kept."""
+        return self._incidents.get(name)
+
     def of(self, server: str) -> list[Incident]:
         """Return the incidents of a server that are open or could still be joined, the oldest first."""
         return [self._incidents[name] for name in self._servers.get(server, ())]

@@ -207,6 +207,10 @@ class Mail:
     sender: str
     tls: Literal["starttls", "implicit", "none"] = "starttls"
     credential: str = ""
+    ca_file: Path | None = None
+    """Who vouches for the server's certificate; the system's authorities where None."""
+    templates: Path | None = None
+    """The operator's folder of templates."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ The storage path is owned through a lock file: a second process is refused and t
 
 import asyncio
 import contextlib
+import dataclasses
 import errno
 import fcntl
 import logging
@@ -33,6 +34,7 @@ from exporter.contract.incidents import REJOIN, IncidentEvent, What
 from exporter.contract.maintenance import Booking
 from exporter.inventory import Check, CheckKey, MaintenanceWindow, Settings, SourceKey
 from exporter.lamps import HARDWARE, KnownLamp, LampEvent, Sighting, SourceState
+from exporter.mail.message import Outgoing
 from exporter.outage import CheckState, Transition, restored
 
 log = logging.getLogger("ledger")
@@ -148,11 +150,37 @@ maintenance_ends = sa.Table(
     sa.Column("author", sa.String, nullable=False),
 )
 
+outbox = sa.Table(
+    "outbox",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("message_id", sa.String, nullable=False, unique=True),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("incident", sa.String, nullable=False),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("contact", sa.String, nullable=False),
+    sa.Column("recipient", sa.String, nullable=False),
+    sa.Column("sender", sa.String, nullable=False),
+    sa.Column("message", sa.LargeBinary, nullable=False),
+    sa.Column("since", sa.BigInteger, nullable=False),
+)
+"""Mails that are to leave, with their whole text. What became of each is in ``deliveries``."""
+
+deliveries = sa.Table(
+    "deliveries",
+    metadata,
+    sa.Column("message_id", sa.String, primary_key=True),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("result", sa.String, nullable=False),
+)
+
 _EVENT_TABLES: Sequence[tuple[sa.Table, Mapping[str, str]]] = (
     (events, {"reason": "", "step": "", "evidence": ""}),
     (incident_events, {}),
     (maintenance_windows, {}),
     (maintenance_ends, {}),
+    (outbox, {}),
+    (deliveries, {}),
 )
 """What is appended to, each with what an event may leave out."""
 
@@ -348,6 +376,16 @@ def write(connection: sa.Connection, event: Event) -> int:
     return connection.execute(sa.insert(event.table).values(**event.values)).lastrowid
 
 
+def outgoing_record(mail: Outgoing) -> Event:
+    """Return the record of a mail that is to leave. One with the same Message-ID is there already and stays."""
+    return Event(dataclasses.asdict(mail), outbox)
+
+
+def delivery_record(message_id: str, result: str, at: int) -> Event:
+    """Return the record that a mail is done with."""
+    return Event({"message_id": message_id, "result": result, "at": at}, deliveries)
+
+
 def timezone_row(timezone: str) -> Row:
     """Return the row that tells the command line in which time zone to show times."""
     return Row(meta, ("timezone",), {"value": timezone})
@@ -531,6 +569,15 @@ class Ledger:
         """Return when an exporter was seen to run on this ledger last; None where that is not known."""
         rows = self._read(_LAST_ALIVE)
         return int(rows[0][0]) if rows else None
+
+    def outgoing(self, after: int = 0) -> list[tuple[int, Outgoing]]:
+        """Return the mails that wait to leave, each with its number, from number ``after`` + 1 on."""
+        done = sa.select(deliveries.c.message_id)
+        query = sa.select(outbox).where(outbox.c.id > after, outbox.c.message_id.not_in(done)).order_by(outbox.c.id)
+        return [
+            (row.id, Outgoing(**{name: value for name, value in row._asdict().items() if name != "id"}))
+            for row in self._read(query)
+        ]
 
     async def save(self, records: Iterable[Record]) -> bool:
         """Write records; return whether they are committed now. If not they are kept and tried again."""

@@ -4,13 +4,15 @@ import asyncio
 import contextlib
 import gc
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from exporter.chain import Chain
 from exporter.clock import SECOND, Clock
 from exporter.config import ConfigError, Problem, load_in_child, summary
 from exporter.contract.businessdays import VERIFIED_UNTIL, BusinessCalendar, list_ends_soon
+from exporter.contract.incidents import IncidentEvent
 from exporter.duties import Duties
 from exporter.exposition import Exposition
 from exporter.inventory import Check, Config, Scope, Server
@@ -19,7 +21,9 @@ from exporter.lampwatch import LampWatch
 from exporter.ledger import Ledger, Record, forget_check, forget_source, lease_event, timezone_row, withdrawn_event
 from exporter.loopwatch import LoopWatch
 from exporter.maintenance import Maintenance
+from exporter.notices import Notices
 from exporter.outage import CheckState, Recovery
+from exporter.outbox import Outbox
 from exporter.presence import Presence
 from exporter.rendering import calendar_lines, inventory_lines
 from exporter.retention import prune
@@ -95,6 +99,11 @@ class Monitor:
             maintenance=self.maintenance,
         )
         self.runner.duties = self.lamps.duties = self.duties
+        self.outbox = Outbox(clock=clock, ledger=ledger, secrets=self.secrets, telemetry=self.telemetry)
+        self.notices = Notices(clock=clock, ledger=ledger, incidents=self.duties.incidents, outbox=self.outbox)
+        self.chain = Chain(clock=clock, ledger=ledger, incidents=self.duties.incidents, notices=self.notices)
+        self.duties.happened = self._happened
+        self.notices.on_told = self.duties.publish
         self.traps = Traps(clock, self.secrets, self.lamps.reread, self._count_trap)
         self._known_checks = ledger.check_states()
         self._known_sources = ledger.source_states()
@@ -128,8 +137,14 @@ class Monitor:
         self._known_checks.clear()
         self._known_sources.clear()
         duties = (self._watch_calendar, self._watch_ledger, self._prune)
-        for forever in (self.vantage.watch, self.presence.watch, *duties, self.traps.watch):
+        telling = (self.notices.work, self.outbox.work, self.outbox.watch, self.chain.watch)
+        for forever in (self.vantage.watch, self.presence.watch, self.traps.watch, *duties, *telling):
             self._background.append(asyncio.create_task(_keep(forever)))
+
+    def _happened(self, events: Iterable[IncidentEvent]) -> None:
+        events = tuple(events)
+        self.notices.happened(events)
+        self.chain.happened(events)
 
     async def stop(self) -> None:
         """Stop everything; what was decided is in the ledger."""
@@ -185,6 +200,9 @@ class Monitor:
         await self._write_leases(old, config)
         await self.maintenance.configure(config.maintenance)
         self._maintained = self.maintenance.scopes(self.clock.now().wall)
+        self.notices.take_over(config)
+        self.chain.urls = config.alertmanager.urls
+        self.telemetry.tell_who_tells(config.settings.notices)
         if config.settings.timezone != old.settings.timezone or not self.ready:
             await self.ledger.save([timezone_row(config.settings.timezone)])
         await self._drop(old, config)

@@ -7,7 +7,7 @@ from enum import StrEnum
 from importlib.metadata import version
 
 import prometheus_client
-from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
 from exporter.clock import SECOND, Clock
@@ -99,12 +99,40 @@ class Telemetry:
         )
         for result in TrapResult:
             self.traps.labels(result)
+        self.notices = Counter(
+            "dserver_notices",
+            "Mails of the exporter's own outbox, by kind (notice, hardware, update, recovery; to the NOC: call, chain, "
+            "held, watchdog) and result: sent, deferred (to be tried again), refused (by the mail server, for good; "
+            "tried again all the same), cancelled (a person told the customer), expired (a day old).",
+            ["kind", "result"],
+            registry=self.registry,
+        )
+        self._who_tells = Gauge(
+            "dserver_exporter_notices_info",
+            "Who tells customers: by is alertmanager or ledger (this exporter), always 1.",
+            ["by"],
+            registry=self.registry,
+        )
+        self.outbox_pending = Gauge(
+            "dserver_outbox_pending", "Mails in the outbox that have not been handed over yet.", registry=self.registry
+        )
+        self.notice_delay = Histogram(
+            "dserver_outage_notice_delay_seconds",
+            "From the contract's limit (ten confirmed minutes) until the mail server had taken the notice.",
+            buckets=(5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 240, 300, 600, 1800, 3600),
+            registry=self.registry,
+        )
         self.vantage_up = self._gauge(
             "vantage_up",
             "Whether our own uplink works: 1 while a vantage address answers or none is configured, 0 while all fail.",
         )
         self.vantage_up.set(1)
         ProcessCollector(registry=self.registry)
+
+    def tell_who_tells(self, by: str) -> None:
+        """Say who tells customers: ``global.notices``."""
+        self._who_tells.clear()
+        self._who_tells.labels(by).set(1)
 
     def render(self, *, openmetrics: bool = False) -> bytes:
         """Return the metrics as text, in OpenMetrics without its end."""

@@ -52,6 +52,7 @@ from exporter.inventory import (
     Timing,
     VantageAddress,
 )
+from exporter.mail.samples import mistakes as template_mistakes
 
 PLAIN = ("username", "auth_protocol", "priv_protocol")
 """The keys of a credential that are no secrets."""
@@ -116,9 +117,12 @@ class _Loading:
             main.warn((), "has no servers: nothing is watched; add them under servers")
         alertmanager = main.one("alertmanager", AlertmanagerSection)
         self._check_login(main, ("alertmanager", "webhook_credential"), alertmanager.webhook_credential)
+        noc = self._noc(main)
+        if settings.notices == "ledger":
+            self._check_ledger(main, noc, alertmanager)
         return Config(
             settings=settings,
-            noc=self._noc(main),
+            noc=noc,
             provider=Provider(**main.one("provider", ProviderSection).model_dump()),
             mail=self._mail(main),
             alertmanager=Alertmanager(alertmanager.urls, alertmanager.webhook_credential),
@@ -150,9 +154,6 @@ class _Loading:
         ):
             message = "is longer than lamp_interval: abnormal lamps are read as often as normal ones"
             main.warn(("global", "lamp_recheck_interval"), message)
-        if section.notices == "ledger":
-            message = "this version cannot send the notices itself: use notices: alertmanager"
-            main.error(("global", "notices"), message)
         calendar = Calendar(section.calendar.hours, section.calendar.closed, section.calendar.open)
         try:
             BusinessCalendar(calendar, ZoneInfo(section.timezone)).verify()
@@ -202,7 +203,41 @@ class _Loading:
         if section is None:
             return None
         self._check_login(main, ("mail", "credential"), section.credential)
-        return Mail(*section.smarthost, section.sender, section.tls, section.credential)
+        if section.ca_file:
+            self._check_file(main, ("mail", "ca_file"), section.ca_file)
+        if section.templates:
+            self._check_templates(main, ("mail", "templates"), section.templates)
+        tls, credential = section.tls, section.credential
+        return Mail(*section.smarthost, section.sender, tls, credential, section.ca_file, section.templates)
+
+    def _check_templates(self, main: Part, path: Path, folder: File) -> None:
+        if not folder.is_dir():
+            main.error(path, f"is not a folder; relative paths start at the folder of {main.name}")
+            return
+        for mistake in template_mistakes(folder):
+            main.error(path, mistake)
+
+    def _check_ledger(self, main: Part, noc: Noc, alertmanager: AlertmanagerSection) -> None:
+        """Look for what the exporter needs to tell customers itself."""
+        path = ("global", "notices")
+        if main.sections.get("mail") is None:
+            main.error(path, "ledger needs the section mail, by which notices leave: add smarthost and from")
+        if not any(contact.email for contact in noc.contacts):
+            main.error(path, "ledger needs a contact with an email under noc: whom we tell when the chain is broken")
+        name = alertmanager.webhook_credential
+        credential = self._credentials.get(name)
+        if not name or (credential is None and self._whole):
+            message = (
+                "ledger needs alertmanager.webhook_credential, the name of a credential that Alertmanager shows us"
+            )
+            main.error(path, message)
+        elif credential is not None and not {"password", "token"} & credential.secrets.keys():
+            main.error(
+                ("credentials", name), "alertmanager.webhook_credential names it: add token_file or password_file"
+            )
+        if not alertmanager.urls:
+            message = "with ledger, Alertmanager is asked whether a missing alert was suppressed: add alertmanager.urls"
+            main.warn(path, message)
 
     def _check_login(self, main: Part, path: Path, name: str) -> None:
         # a warning: monitoring works without it

@@ -123,6 +123,8 @@ class MailSection(Section):
     sender: Email = Field(alias="from")
     tls: Literal["starttls", "implicit", "none"] = "starttls"
     credential: Name = ""
+    ca_file: FilePath = None
+    templates: FilePath = None
 
 
 class AlertmanagerSection(Section):

@@ -60,6 +60,12 @@ class What(StrEnum):
     LAMPS_NORMAL = "lamps-normal"
     """Every source was read after the recovery, and the lamps are as they should be."""
     LEVEL = "level"
+    ALERTED = "alerted"
+    """The customer's alert reached us, or we had to see for ourselves. Subject: ``check/NAME`` or ``lamp/NAME``."""
+    HELD = "held"
+    """A person suppressed the customer's alert in Alertmanager. Subject: as of ALERTED."""
+    QUEUED = "queued"
+    """A mail waits in the outbox. Subject: the address, or the number to call."""
     TOLD = "told"
     """Subject: the contact."""
     ACKNOWLEDGED = "acknowledged"
@@ -109,6 +115,8 @@ class Outage:
     limit_reached: int | None = None
     observations: tuple[Observation, ...] = ()
     withdrawn: bool = False
+    alerted: int | None = None
+    held: int | None = None
 
     @property
     def over(self) -> bool:
@@ -124,6 +132,12 @@ class AbnormalLamp:
     lamp: str
     verdict: str
     evidence: str
+    alerted: int | None = None
+
+    @property
+    def critical(self) -> bool:
+        """Tell whether it is one that the customer is told of."""
+        return self.verdict == Verdict.CRITICAL.name.lower()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +147,20 @@ class Told:
     at: int
     contact: str
     by: str
+    mail: str = ""
+    """Which of our mails it was; empty where a person told."""
+    to: str = ""
+    """The address that it went to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A mail that was written: to whom, which, and what of the incident it told (subjects as of ALERTED)."""
+
+    at: int
+    to: str
+    mail: str
+    covers: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +188,7 @@ class Incident:
     lamps: Mapping[str, AbnormalLamp] = field(default_factory=lambda: MappingProxyType({}))
     """Lamps that were abnormal in this incident, by ``source/component``, as they were first seen so."""
     response: Response = NOTHING_TO_DO
+    queued: tuple[Queued, ...] = ()
     told: tuple[Told, ...] = ()
     acknowledged: Note | None = None
     notes: tuple[Note, ...] = ()
@@ -189,7 +218,7 @@ class Incident:
     def customer_had_to_be_told(self) -> bool:
         """Tell whether the contract asked for a notice: ten confirmed minutes, or a critical lamp."""
         limits = any(outage.limit_reached for outages in self.outages.values() for outage in outages)
-        return limits or any(lamp.verdict == Verdict.CRITICAL.name.lower() for lamp in self.lamps.values())
+        return limits or any(lamp.critical for lamp in self.lamps.values())
 
     def after(self, event: IncidentEvent) -> "Incident":
         """Return the incident after an event."""
@@ -203,14 +232,22 @@ class Incident:
             case What.RECOVERED:
                 return replace(self, recovered=event.at)
             case What.LAMP_ABNORMAL:
-                seen = AbnormalLamp(event.at, *(str(event.data[name]) for name in ("lamp", "verdict", "evidence")))
+                lamp, verdict, evidence = (str(event.data[name]) for name in ("lamp", "verdict", "evidence"))
+                seen = AbnormalLamp(event.at, lamp, verdict, evidence)
                 return replace(self, lamps=MappingProxyType({**self.lamps, event.subject: seen}))
             case What.LAMPS_NORMAL:
                 return replace(self, lamps_normal=event.at)
             case What.LEVEL:
                 return replace(self, response=Response(int(event.data["level"]), NextStep(str(event.data["step"]))))
+            case What.ALERTED | What.HELD:
+                return self._after_alert(event)
+            case What.QUEUED:
+                covers = frozenset(str(event.data["covers"]).split())
+                queued = Queued(event.at, event.subject, str(event.data["mail"]), covers)
+                return replace(self, queued=(*self.queued, queued))
             case What.TOLD:
-                return replace(self, told=(*self.told, Told(event.at, event.subject, str(event.data["by"]))))
+                how = (str(event.data.get(name, "")) for name in ("by", "mail", "to"))
+                return replace(self, told=(*self.told, Told(event.at, event.subject, *how)))
             case What.ACKNOWLEDGED:
                 return replace(self, acknowledged=self.acknowledged or _note(event))
             case What.NOTE:
@@ -235,6 +272,17 @@ class Incident:
                 return self._last(check, limit_reached=event.at)
             case _:
                 return self._last(check, up_since=event.at)
+
+    def _after_alert(self, event: IncidentEvent) -> "Incident":
+        kind, _, name = event.subject.partition("/")
+        if kind == "check":
+            return self._last(name, **{event.what.value: event.at})
+        alerted = {
+            key: replace(lamp, alerted=lamp.alerted or event.at)
+            for key, lamp in self.lamps.items()
+            if lamp.critical and lamp.lamp == name and event.what is What.ALERTED
+        }
+        return replace(self, lamps=MappingProxyType({**self.lamps, **alerted}))
 
     def _last(self, check: str, **changes: Any) -> "Incident":
         """Return the incident with its last outage of a check changed."""

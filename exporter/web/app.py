@@ -11,7 +11,7 @@ from exporter.config import ConfigError, redacted, summary
 from exporter.exposition import OPENMETRICS_END
 from exporter.families import Selection
 from exporter.monitor import Monitor
-from exporter.web import discovery, page, scrape
+from exporter.web import discovery, page, scrape, webhook
 from exporter.web.accept import prefers_openmetrics
 from exporter.web.access import Passwords, authenticate, from_another_site, is_local
 from exporter.web.config import WebConfig
@@ -25,6 +25,9 @@ OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 TRUSTED = web.RequestKey("trusted", bool)
 """Whether the client may see contacts and transcripts and make the exporter act."""
+
+PROVEN = web.RequestKey("proven", bool)
+"""Whether it proved who it is: that it is on this machine does not count."""
 
 ONLY_KNOWN = (
     "Only for clients that log in, or that address a loopback address as such: "
@@ -56,6 +59,7 @@ class Endpoints:
         application.router.add_get("/-/healthy", self._healthy)
         application.router.add_get("/-/ready", self._ready)
         application.router.add_post("/-/reload", self._reload)
+        application.router.add_post(webhook.PATH, self._webhook)
         application.on_response_prepare.append(self._add_headers)
         return application
 
@@ -66,7 +70,11 @@ class Endpoints:
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path == webhook.PATH and webhook.shows_secret(request, self._monitor):
+            request[PROVEN] = request[TRUSTED] = True
+            return await handler(request)
         known = await authenticate(request, self.config, self._passwords)
+        request[PROVEN] = known
         request[TRUSTED] = known or (self._loopback and is_local(request))
         return await handler(request)
 
@@ -101,6 +109,8 @@ class Endpoints:
             hdrs.CONTENT_TYPE: OPENMETRICS if openmetrics else METRICS,
             hdrs.VARY: f"{hdrs.ACCEPT}, {hdrs.ACCEPT_ENCODING}",
         }
+        if Selection.SERVICES in selections:
+            self._monitor.chain.scraped()
         begun = time.perf_counter()  # uvloop's clock knows only milliseconds
         try:
             return await scrape.send(request, self._text(selections, openmetrics=openmetrics), headers, self._threads)
@@ -157,6 +167,13 @@ class Endpoints:
                 text=f"The configuration is bad, the old one stays in force:\n{error}\n"
             ) from None
         return web.Response(text=f"The configuration was read again: {summary(self._monitor.config)}.\n")
+
+    async def _webhook(self, request: web.Request) -> web.StreamResponse:
+        named = self._monitor.config.alertmanager.webhook_credential
+        if self._monitor.ready and not request[PROVEN if named else TRUSTED]:
+            raise web.HTTPForbidden(text=webhook.REFUSED)
+        self._started()
+        return await webhook.receive(request, self._monitor)
 
     def _act(self, request: web.Request) -> None:
         """Let only those through for whom the exporter does something."""

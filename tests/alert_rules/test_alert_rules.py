@@ -21,6 +21,7 @@ PROMISES = sorted(Path(__file__).parent.glob("*.yml"))
 IDENTITY = {
     "ServiceOutage": {"customer_id", "server", "check", "protocol"},
     "ServiceDown": {"customer_id", "server", "check", "protocol"},
+    "CustomerNotTold": {"customer_id", "server", "check", "protocol"},
     "ServiceNeverUp": {"customer_id", "server", "check", "protocol"},
     "ServiceCheckVoid": {"customer_id", "server", "check", "protocol"},
     "ServiceCheckStale": {"instance"},
@@ -35,7 +36,11 @@ IDENTITY = {
 }
 """The labels of each alert beside alertname, severity and notify. Whatever else is to be said is an annotation."""
 
-OWN_METRICS = {"dserver_exporter_vantage_up", "dserver_exporter_config_last_reload_successful"}
+OWN_METRICS = {
+    "dserver_exporter_vantage_up",
+    "dserver_exporter_config_last_reload_successful",
+    "dserver_exporter_notices_info",
+}
 """Of those that the exporter tells about itself (`exporter.telemetry`)."""
 
 OUTAGE = """\

@@ -17,7 +17,8 @@ from exporter.alertmanager_config import AlertmanagerConfigError, alertmanager_c
 from exporter.alertmanager_mails import literal
 from exporter.config import load
 from exporter.contract.level import NextStep
-from exporter.inventory import Config, Contact, CredentialEntry, Customer, Mail, Noc, Provider, SecretSource
+from exporter.inventory import Alertmanager as AlertmanagerSettings
+from exporter.inventory import Config, Contact, CredentialEntry, Customer, Mail, Noc, Provider, SecretSource, Settings
 from exporter.words import LAMPS, NEXT_STEPS, REASONS, VERDICTS
 from tests.peers.alertmanager import Alertmanager
 from tests.peers.smtp_sink import Mail as Received
@@ -356,3 +357,47 @@ def test_hostile_names_and_values_stay_words(desk: Desk) -> None:
     assert "&lt;script&gt;" in mail.html
     phone = _to("noc@provider.example", desk.mails_of({**labels, "customer_id": "c0005"}, NOTES, 2), "【")
     assert f"{HOSTILE}: {HOSTILE}\n" in phone.text
+
+
+def ledger_config(tmp_path: Path, **values: str) -> Config:
+    secret = {"token" if not values else "password": SecretSource(tmp_path / "hook")}
+    return replace(
+        CONFIG,
+        settings=Settings(notices="ledger", external_url="https://exporter.provider.example:10623/"),
+        alertmanager=AlertmanagerSettings(("http://127.0.0.1:9093",), "hook"),
+        credentials={"hook": CredentialEntry("hook", values, secret)},
+    )
+
+
+def test_with_ledger_customers_alerts_and_the_watchdog_go_to_the_webhook_and_the_rest_to_the_noc(
+    tmp_path: Path,
+) -> None:
+    document = yaml.safe_load(alertmanager_config(ledger_config(tmp_path)))
+    assert [receiver["name"] for receiver in document["receivers"]] == ["noc", "ledger"]
+    [webhook] = document["receivers"][1]["webhook_configs"]
+    assert webhook == {
+        "url": "https://exporter.provider.example:10623/api/v1/alertmanager",
+        "send_resolved": False,
+        "http_config": {"authorization": {"type": "Bearer", "credentials_file": str(tmp_path / "hook")}},
+    }
+    watchdog, noc, customers = document["route"]["routes"]
+    assert (watchdog["receiver"], watchdog["repeat_interval"]) == ("ledger", "1m")
+    assert noc == {"receiver": "noc", "continue": True}
+    assert (customers["receiver"], customers["repeat_interval"]) == ("ledger", "5m")
+    assert "customer.example" not in str(document)
+
+
+def test_with_ledger_amtool_takes_it(peer: Callable[[str], str], tmp_path: Path) -> None:
+    for config in (ledger_config(tmp_path), ledger_config(tmp_path, username="alertmanager")):
+        file = tmp_path / "alertmanager.yml"
+        file.write_text(alertmanager_config(config), "utf-8")
+        subprocess.run([peer("amtool"), "check-config", str(file)], check=True, capture_output=True)
+
+
+def test_a_webhook_secret_that_alertmanager_cannot_read_is_refused(tmp_path: Path) -> None:
+    config = ledger_config(tmp_path)
+    entry = CredentialEntry("hook", {}, {"token": SecretSource(env="HOOK")})
+    with pytest.raises(AlertmanagerConfigError, match="Alertmanager can read secrets from files only"):
+        alertmanager_config(replace(config, credentials={"hook": entry}))
+    with pytest.raises(AlertmanagerConfigError, match="it names no credential"):
+        alertmanager_config(replace(config, credentials={}))

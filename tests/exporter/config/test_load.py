@@ -446,3 +446,16 @@ def test_a_configuration_that_uses_every_section_and_source_is_loaded() -> None:
     assert [check.name for check in server.checks] == ["ssh", "https", "imap-main"]
     assert [lamp.source for lamp in server.lamps] == ["ipmi", "snmp", "redfish"]
     assert {problem.severity for problem in problems} == {"warning"}
+
+
+def test_templates_that_would_fail_are_errors_of_the_configuration(tmp_path: Path) -> None:
+    (tmp_path / "mails" / "ja").mkdir(parents=True)
+    (tmp_path / "mails" / "ja" / "notice.txt").write_text("件名\n\n{{ case.servr }}\n", "utf-8")
+    file = tmp_path / "dserver.yml"
+    for folder, sentence in (("mails", "has no attribute 'servr'"), ("none", "mail.templates: is not a folder")):
+        file.write_text(
+            f'mail: {{smarthost: "mail.provider.example:587", from: noc@provider.example, templates: {folder}}}\n',
+            "utf-8",
+        )
+        with pytest.raises(ConfigError, match=sentence):
+            load(file)

@@ -1,0 +1,193 @@
+"""Who is told what of an incident: which mails are due now, and when to look again.
+
+Pure: an incident and its customer's contacts go in, mails come out. What was written before is a part of the incident,
+so that deciding again decides nothing new.
+
+One notice per incident and contact names all checks whose outage reached the contract's limit. A check that reaches it
+later goes into an update, at most one in ten minutes. The recovery is told only to those who were told of the outage.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+
+from exporter.clock import MINUTE, SECOND
+from exporter.contract.incidents import AbnormalLamp, Incident, IncidentEvent, Outage, Told, What
+from exporter.inventory import Contact
+
+GATHER = 20 * SECOND
+"""So long the notice waits for the alerts of checks that began to fail together with the first: a check that fails by
+timeout is as far ten seconds later, and is evaluated one evaluation (15 s) later."""
+TOGETHER = 1 * MINUTE
+"""Outages that began so close to each other are expected to be alerted together."""
+BETWEEN_UPDATES = 10 * MINUTE
+
+NOBODY = Contact("")
+"""Stands for the contact that a customer does not have."""
+
+
+class Mailing(StrEnum):
+    """The mails that an incident can cause: the names of their templates, and the ``kind`` of the metrics."""
+
+    NOTICE = "notice"
+    HARDWARE = "hardware"
+    """The notice, where only lamps are concerned."""
+    UPDATE = "update"
+    RECOVERY = "recovery"
+    CALL = "call"
+    """To the NOC: a contact has no mail address and has to be phoned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A mail that is due. ``event`` is its name in the incident's thread."""
+
+    mailing: Mailing
+    contact: Contact
+    event: str
+    checks: tuple[str, ...]
+    lamps: tuple[str, ...] = ()
+    """By ``source/component``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is due, and when to look again if nothing happens until then."""
+
+    due: tuple[Due, ...] = ()
+    look_again: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Owed:
+    """What a customer has to be told of."""
+
+    checks: Mapping[str, Outage] = field(default_factory=lambda: MappingProxyType({}))
+    lamps: Mapping[str, AbnormalLamp] = field(default_factory=lambda: MappingProxyType({}))
+
+
+def decide(incident: Incident, contacts: Sequence[Contact], now: int) -> Decision:
+    """Return what is due to the contacts of an incident's customer at ``now`` (wall ms)."""
+    if incident.withdrawn:
+        return Decision()
+    due: list[Due] = []
+    looks: list[int] = []
+    for contact in contacts or (NOBODY,):
+        fresh = _untold(incident, contact)
+        if fresh.checks or fresh.lamps:
+            first = not _written(incident, contact) and not by_hand(incident)
+            at = _gathered(incident, fresh) if first else _written(incident, contact) + BETWEEN_UPDATES
+            if now < at:
+                looks.append(at)
+            elif contact.email or first:
+                due.append(_mail(contact, fresh, now, first=first))
+        due.extend(_recovery(incident, contact))
+    return Decision(tuple(due), min(looks, default=None))
+
+
+def queued_event(incident: Incident, due: Due, now: int) -> IncidentEvent:
+    """Return the event that the mail is written."""
+    told = [f"check/{check}" for check in due.checks] + [f"lamp/{incident.lamps[name].lamp}" for name in due.lamps]
+    data = {"mail": due.mailing.value, "covers": " ".join(dict.fromkeys(told))}
+    return IncidentEvent(incident.id, What.QUEUED, now, recipient(due.contact), MappingProxyType(data))
+
+
+def told_event(incident: str, mailing: str, contact: Contact, now: int) -> IncidentEvent:
+    """Return the event that a mail was handed over to the mail server."""
+    name = f"{contact.name} <{contact.email}>" if contact.name else contact.email
+    data = {"by": "mail", "mail": mailing, "to": contact.email}
+    return IncidentEvent(incident, What.TOLD, now, name, MappingProxyType(data))
+
+
+def recipient(contact: Contact) -> str:
+    """Return what a contact is known by: its address, else its number."""
+    return contact.email or contact.phone
+
+
+def by_hand(incident: Incident) -> Told | None:
+    """Return the last time that a person told the customer."""
+    return next((told for told in reversed(incident.told) if not told.mail), None)
+
+
+def unalerted(incident: Incident) -> Iterator[str]:
+    """Give the checks whose outage reached the limit and of which no alert came: what the last resort is for."""
+    if incident.withdrawn:
+        return
+    told = by_hand(incident)
+    for check, outages in incident.outages.items():
+        limit = outages[-1].limit_reached
+        if limit and not outages[-1].alerted and not (told and told.at >= limit):
+            yield check
+
+
+def _owed(incident: Incident) -> _Owed:
+    checks = {check: outages[-1] for check, outages in incident.outages.items()}
+    return _Owed(
+        {check: outage for check, outage in checks.items() if outage.limit_reached and outage.alerted},
+        {name: lamp for name, lamp in incident.lamps.items() if lamp.critical and lamp.alerted},
+    )
+
+
+def _untold(incident: Incident, contact: Contact) -> _Owed:
+    """Return what a contact has to be told of and is not: neither by a mail that was written nor by a person."""
+    known = [queued for queued in incident.queued if queued.to == recipient(contact)]
+    hand = by_hand(incident)
+
+    def told(subject: str, since: int | None) -> bool:
+        since = since or 0
+        mailed = any(subject in queued.covers and queued.at >= since for queued in known)
+        return mailed or (hand is not None and hand.at >= since)
+
+    owed = _owed(incident)
+    return _Owed(
+        {name: outage for name, outage in owed.checks.items() if not told(f"check/{name}", outage.limit_reached)},
+        {name: lamp for name, lamp in owed.lamps.items() if not told(f"lamp/{lamp.lamp}", lamp.at)},
+    )
+
+
+def _written(incident: Incident, contact: Contact) -> int:
+    """Return when the last mail to a contact was written; 0 if none was."""
+    return max((queued.at for queued in incident.queued if queued.to == recipient(contact)), default=0)
+
+
+def _gathered(incident: Incident, fresh: _Owed) -> int:
+    """Return when the notice is due: when all alerts that belong together are here, or have been waited for."""
+    alerted = [outage.alerted or 0 for outage in fresh.checks.values()]
+    alerted += [lamp.alerted or 0 for lamp in fresh.lamps.values()]
+    begun = min((outage.down_since for outage in fresh.checks.values()), default=0)
+    seen = min((lamp.at for lamp in fresh.lamps.values()), default=0)
+    latest = [outages[-1] for outages in incident.outages.values()]
+    missing = any(
+        not outage.over and outage.alerted is None and outage.down_since - begun <= TOGETHER for outage in latest
+    ) or any(lamp.critical and lamp.alerted is None and lamp.at - seen <= TOGETHER for lamp in incident.lamps.values())
+    return min(alerted) + GATHER if missing else min(alerted)
+
+
+def _mail(contact: Contact, fresh: _Owed, now: int, *, first: bool) -> Due:
+    checks, lamps = tuple(fresh.checks), tuple(fresh.lamps)
+    if not contact.email:
+        return Due(Mailing.CALL, contact, f"call-{recipient(contact)}", checks, lamps)
+    if first:
+        return Due(Mailing.NOTICE if checks else Mailing.HARDWARE, contact, Mailing.NOTICE.value, checks, lamps)
+    return Due(Mailing.UPDATE, contact, f"update-{now}", checks, lamps)
+
+
+def _recovery(incident: Incident, contact: Contact) -> Iterator[Due]:
+    if incident.recovered is None or not contact.email:
+        return
+    before = [queued for queued in incident.queued if queued.to == contact.email]
+    said = max((queued.at for queued in before if queued.mail == Mailing.RECOVERY), default=0)
+    hand = by_hand(incident)
+    by_name = hand is not None and bool(contact.name) and hand.contact == contact.name
+    latest = {check: outages[-1] for check, outages in incident.outages.items()}
+    checks = tuple(
+        check
+        for check, outage in latest.items()
+        if outage.limit_reached
+        and (outage.up_since or 0) > said
+        and (by_name or any(f"check/{check}" in queued.covers for queued in before))
+    )
+    arrived = by_name or any(told.to == contact.email and told.at > said for told in incident.told)
+    if checks and arrived:
+        yield Due(Mailing.RECOVERY, contact, f"{Mailing.RECOVERY}-{incident.recovered}", checks)

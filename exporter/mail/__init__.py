@@ -1,0 +1,1 @@
+"""The mails that the exporter writes itself: what they say (templates), and how they look on the wire (messages)."""

@@ -1,0 +1,214 @@
+"""Customers are told: alerts and incidents in, mails in the outbox out (``notices: ledger``).
+
+Who is told what is decided in `exporter.contract.notices`; here mails are written, put into the ledger together with
+the event that says so, and handed to the outbox.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from email.message import EmailMessage
+from zoneinfo import ZoneInfo
+
+from exporter.clock import MINUTE, SECOND, Clock
+from exporter.contract.incidents import Incident, IncidentEvent, What
+from exporter.contract.notices import Due, Mailing, decide, queued_event, told_event
+from exporter.incidents import Incidents
+from exporter.inventory import Config, Contact, Customer
+from exporter.ledger import Ledger, Record, incident_record, outgoing_record
+from exporter.mail.facts import Case, parts, services
+from exporter.mail.message import Occasion, Outgoing, compose
+from exporter.mail.templates import Templates
+from exporter.outbox import Outbox
+
+log = logging.getLogger("notices")
+
+TO_CUSTOMERS = frozenset({Mailing.NOTICE, Mailing.HARDWARE, Mailing.UPDATE, Mailing.RECOVERY})
+AFTER_DEFECT = MINUTE
+"""An incident whose mails could not be written is looked at again so much later."""
+
+
+class Notices:
+    """Writes the mails of incidents. Quiet unless the configuration says ``notices: ledger``."""
+
+    def __init__(self, *, clock: Clock, ledger: Ledger, incidents: Incidents, outbox: Outbox) -> None:
+        self._clock = clock
+        self._ledger = ledger
+        self._incidents = incidents
+        self._outbox = outbox
+        self._config = Config()
+        self._templates = Templates(ZoneInfo("Asia/Tokyo"))
+        self._looks: dict[str, int] = {}
+        """When to look at an incident again (wall ms)."""
+        self._told_by_hand: set[str] = set()
+        self._wake = asyncio.Event()
+        self.on_told: Callable[[str], None] = lambda _server: None
+        """Called when the ledger knows that a server's customer was told."""
+        outbox.on_sent = self._sent
+        outbox.on_written = self._written
+
+    @property
+    def active(self) -> bool:
+        """Tell whether it is we who tell customers."""
+        return self._config.settings.notices == "ledger"
+
+    def take_over(self, config: Config) -> None:
+        """Work by another configuration."""
+        self._config = config
+        self._templates = Templates(ZoneInfo(config.settings.timezone), config.mail.templates if config.mail else None)
+        self._outbox.settings = config.mail
+        for incident in self._incidents.known():
+            self._looks[incident.id] = 0
+        self._wake.set()
+
+    def happened(self, events: Iterable[IncidentEvent]) -> None:
+        """Take in that incidents changed."""
+        for event in events:
+            self._looks[event.incident] = 0
+            if event.what is What.TOLD and not event.data.get("mail"):
+                self._told_by_hand.add(event.incident)
+        self._wake.set()
+
+    async def work(self) -> None:
+        """Write what is due, for ever."""
+        while True:
+            self._wake.clear()
+            await self.look()
+            pause = min(self._looks.values(), default=None)
+            with contextlib.suppress(TimeoutError):
+                left = None if pause is None else max(pause - self._clock.now().wall, 0) / SECOND + 0.05
+                async with asyncio.timeout(left):
+                    await self._wake.wait()
+
+    async def look(self) -> None:
+        """Write what is due now."""
+        if not self.active:
+            self._looks.clear()
+            await self._outbox.cancel(lambda mail: mail.kind in set(Mailing))
+            return
+        if hand := frozenset(self._told_by_hand):
+            self._told_by_hand.clear()
+            first = {Mailing.NOTICE, Mailing.HARDWARE, Mailing.CALL}
+            await self._outbox.cancel(lambda mail: mail.incident in hand and mail.kind in first)
+        now = self._clock.now().wall
+        posted: list[Outgoing] = []
+        records: list[Record] = []
+        for name in [name for name, at in self._looks.items() if at <= now]:
+            del self._looks[name]
+            incident = self._incidents.get(name)
+            if incident is None:
+                continue
+            try:
+                events, mails = self._due(incident, now)
+            except Exception:
+                log.exception("%s: its mails could not be written", name)
+                self._looks[name] = now + AFTER_DEFECT
+                continue
+            self._incidents.take_in(events)
+            records += [incident_record(event) for event in events] + [outgoing_record(mail) for mail in mails]
+            posted += mails
+        if records:
+            await self._ledger.save(records)  # where that fails it is tried again, and the mails leave all the same
+        for mail in posted:
+            log.info("%s: %s for %s is in the outbox", mail.incident, mail.kind, mail.recipient)
+            self._outbox.post(mail)
+
+    async def tell_noc(self, template: str, subject: str, **facts: object) -> None:
+        """Write a mail to our own staff, ``subject`` being the incident that it is about, or the alert."""
+        now = self._clock.now().wall
+        mails = list(self._to_noc(template, Occasion(subject, f"{template}-{now}", now), **facts))
+        await self._ledger.save([outgoing_record(mail) for mail in mails])
+        for mail in mails:
+            self._outbox.post(mail)
+
+    def _due(self, incident: Incident, now: int) -> tuple[list[IncidentEvent], list[Outgoing]]:
+        customer = self._customer(incident.customer)
+        decision = decide(incident, customer.contacts, now)
+        if decision.look_again is not None:
+            self._looks[incident.id] = decision.look_again
+        events = [queued_event(incident, due, now) for due in decision.due]
+        return events, [mail for due in decision.due for mail in self._written_for(incident, customer, due, now)]
+
+    def _customer(self, name: str) -> Customer:
+        return self._config.customers.get(name) or Customer(name, name)
+
+    def _written_for(self, incident: Incident, customer: Customer, due: Due, now: int) -> Iterator[Outgoing]:
+        server = self._config.servers.get(incident.server)
+        protocols = {check.name: check.protocol for check in server.checks} if server else {}
+        case = Case(
+            incident.id,
+            incident.server,
+            customer,
+            due.contact,
+            self._config.provider,
+            list(services(incident, due.checks, protocols)),
+            list(parts(incident, due.lamps)),
+            incident.recovered or 0,
+        )
+        occasion = Occasion(incident.id, due.event, now)
+        if due.mailing is Mailing.CALL:
+            yield from self._to_noc("call", occasion, case=case)
+            return
+        limits = [incident.outages[check][-1].limit_reached or 0 for check in due.checks]
+        since = min(limits, default=0) if due.mailing is Mailing.NOTICE else 0
+        letter = self._templates.render(customer.language, due.mailing.value, case=case)
+        mail = self._config.mail
+        if mail is not None:
+            message = compose(
+                letter,
+                occasion,
+                due.contact,
+                mail=mail,
+                provider=self._config.provider,
+                language=customer.language,
+                zone=ZoneInfo(self._config.settings.timezone),
+            )
+            yield _outgoing(message, occasion, due.mailing.value, due.contact, mail.sender, since)
+
+    def _to_noc(self, template: str, occasion: Occasion, **facts: object) -> Iterator[Outgoing]:
+        noc, mail = self._config.noc, self._config.mail
+        if mail is None:
+            return
+        letter = self._templates.render(noc.language, template, **facts)
+        for contact in noc.contacts:
+            if contact.email:
+                message = compose(
+                    letter,
+                    occasion,
+                    contact,
+                    mail=mail,
+                    provider=self._config.provider,
+                    language=noc.language,
+                    zone=ZoneInfo(self._config.settings.timezone),
+                )
+                yield _outgoing(message, occasion, template, contact, mail.sender)
+
+    def _sent(self, mail: Outgoing, at: int) -> list[Record]:
+        """Return what to write when a mail was handed over."""
+        if mail.kind not in TO_CUSTOMERS:
+            return []
+        event = told_event(mail.incident, mail.kind, Contact(mail.contact, mail.recipient), at)
+        self.happened(self._incidents.take_in([event]))
+        return [incident_record(event)]
+
+    def _written(self, mail: Outgoing) -> None:
+        """Let the world know what was sent and is in the ledger."""
+        if incident := self._incidents.get(mail.incident):
+            self.on_told(incident.server)
+
+
+def _outgoing(
+    message: EmailMessage, occasion: Occasion, kind: str, contact: Contact, sender: str, since: int = 0
+) -> Outgoing:
+    return Outgoing(
+        str(message["Message-ID"]),
+        occasion.at,
+        occasion.incident,
+        kind,
+        contact.name,
+        contact.email,
+        sender,
+        message.as_bytes(),
+        since,
+    )

@@ -1,0 +1,227 @@
+"""The outbox: mails lie in the ledger until the mail server has taken them.
+
+A mail is in the ledger before it is sent, with its bytes. Killed between the server's 250 and our commit, it is sent
+once more, with the same Message-ID: twice beats never. What fails is tried again, first after seconds, later every
+quarter of an hour, and said aloud each time.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from collectors.failures import Misconfigured
+from exporter.clock import DAY, MINUTE, SECOND, Clock
+from exporter.inventory import Mail
+from exporter.ledger import Ledger, Record, delivery_record
+from exporter.mail.courier import Courier, Result, Smarthost, UnreachableError
+from exporter.mail.message import Outgoing
+from exporter.secrets import Secrets
+from exporter.telemetry import Telemetry
+
+log = logging.getLogger("outbox")
+
+COURIERS = 4
+"""Connections to the mail server at once."""
+BATCH = 25
+"""Mails over one connection, before another looks at what is most urgent."""
+DEADLINE = 120.0
+"""Seconds for a connection and its batch, whatever the server does."""
+REFRESH = 1.0
+"""Seconds between two looks for what other processes put in."""
+FIRST_PAUSE = 5 * SECOND
+LONGEST_PAUSE = 15 * MINUTE
+EXPIRES = DAY
+"""A mail that could not be sent for so long says nothing that is true any more."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    mail: Outgoing
+    due: int = 0
+    """On the monotonic clock."""
+    pause: int = FIRST_PAUSE
+    in_hand: bool = False
+
+
+class Outbox:
+    """Sends what is put into it, in its order, with patience."""
+
+    def __init__(self, *, clock: Clock, ledger: Ledger, secrets: Secrets, telemetry: Telemetry) -> None:
+        self._clock = clock
+        self._ledger = ledger
+        self._secrets = secrets
+        self._telemetry = telemetry
+        self._waiting: dict[str, _Waiting] = {}
+        self._done: set[str] = set()
+        """Handed over by this process; a commit that failed must not make us send again."""
+        self._wake = asyncio.Event()
+        self._read_up_to = 0
+        self.settings: Mail | None = None
+        self.on_sent: Callable[[Outgoing, int], list[Record]] = lambda _mail, _at: []
+        """Gives what else to write in the same commit when a mail was handed over (at a wall time)."""
+        self.on_written: Callable[[Outgoing], None] = lambda _mail: None
+        """Called when that is written, or when that failed loudly."""
+        telemetry.outbox_pending.set_function(lambda: len(self._waiting))
+
+    def post(self, mail: Outgoing) -> None:
+        """Take in a mail that is in the ledger, or would be if it could be written."""
+        if mail.message_id not in self._waiting and mail.message_id not in self._done:
+            self._waiting[mail.message_id] = _Waiting(mail)
+            self._wake.set()
+
+    async def refresh(self) -> None:
+        """Take in what other processes put into the ledger's outbox, and what an earlier one left there."""
+        found = await asyncio.to_thread(self._ledger.outgoing, self._read_up_to)
+        for number, mail in found:
+            self._read_up_to = number
+            self.post(mail)
+
+    async def watch(self) -> None:
+        """Refresh for ever."""
+        while True:
+            await self.refresh()
+            await asyncio.sleep(REFRESH)
+
+    async def cancel(self, unwanted: Callable[[Outgoing], bool]) -> None:
+        """Take out mails that need not leave any more. One that is being handed over leaves."""
+        gone = [each.mail for each in self._waiting.values() if not each.in_hand and unwanted(each.mail)]
+        for mail in gone:
+            self._finish(mail, Result.CANCELLED)
+        if gone:
+            now = self._clock.now().wall
+            await self._ledger.save([delivery_record(mail.message_id, Result.CANCELLED, now) for mail in gone])
+
+    async def work(self) -> None:
+        """Send for ever."""
+        threads = ThreadPoolExecutor(COURIERS, "courier")
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for _ in range(COURIERS):
+                    tasks.create_task(self._deliver(threads))
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)  # what is under way was aborted and ends by itself
+
+    async def _deliver(self, threads: ThreadPoolExecutor) -> None:
+        while True:
+            self._wake.clear()
+            batch = self._take()
+            if not batch:
+                # not wait_for, which loses a cancellation that comes together with what it waits for
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._pause()):
+                        await self._wake.wait()
+                continue
+            await self._expire([each for each in batch if self._clock.now().wall - each.mail.at > EXPIRES])
+            batch = [each for each in batch if each.mail.message_id in self._waiting]
+            try:
+                await self._send(batch, threads)
+            finally:
+                for each in batch:
+                    each.in_hand = False
+
+    def _take(self) -> list[_Waiting]:
+        if self.settings is None:
+            return []
+        now = self._clock.now().monotonic
+        due = [each for each in self._waiting.values() if each.due <= now and not each.in_hand][:BATCH]
+        for each in due:
+            each.in_hand = True
+        return due
+
+    def _pause(self) -> float:
+        """Return for how many seconds nothing is due."""
+        now = self._clock.now().monotonic
+        waits = [each.due - now for each in self._waiting.values() if not each.in_hand] if self.settings else []
+        return max(min(waits, default=MINUTE), SECOND // 10) / SECOND
+
+    async def _send(self, batch: list[_Waiting], threads: ThreadPoolExecutor) -> None:
+        if not batch or self.settings is None:
+            return
+        try:
+            courier = Courier(self._smarthost(self.settings))
+        except Misconfigured as error:
+            self._put_off(batch, str(error))
+            return
+        loop = asyncio.get_running_loop()
+        saved: list[asyncio.Task[None]] = []
+
+        def report(each: _Waiting, result: Result, why: str) -> None:
+            saved.append(loop.create_task(self._took(each, result, why)))
+
+        def hand_over() -> None:
+            with courier.connected():
+                for each in batch:
+                    result, why = courier.hand_over(each.mail)
+                    loop.call_soon_threadsafe(report, each, result, why)
+
+        work = loop.run_in_executor(threads, hand_over)
+        try:
+            async with asyncio.timeout(DEADLINE):
+                await asyncio.shield(work)
+        except UnreachableError as error:
+            self._put_off(await self._rest(batch, saved), str(error))
+        except TimeoutError:
+            courier.abort()
+            with contextlib.suppress(UnreachableError, OSError):
+                await work
+            self._put_off(await self._rest(batch, saved), f"it took longer than {DEADLINE:g} s")
+        except asyncio.CancelledError:
+            courier.abort()
+            raise
+        await asyncio.gather(*saved)
+
+    async def _rest(self, batch: list[_Waiting], saved: Iterable[asyncio.Task[None]]) -> list[_Waiting]:
+        """Return what of a batch nothing became of, when all else is written."""
+        await asyncio.gather(*saved)
+        now = self._clock.now().monotonic
+        return [each for each in batch if each.mail.message_id in self._waiting and each.due <= now]
+
+    def _smarthost(self, mail: Mail) -> Smarthost:
+        credential = self._secrets.get(mail.credential) if mail.credential else None
+        return Smarthost(mail.host, mail.port, mail.tls, mail.ca_file, credential)
+
+    async def _took(self, each: _Waiting, result: Result, why: str) -> None:
+        mail = each.mail
+        if result is not Result.SENT:
+            self._again(each, result, why)
+            return
+        wall = self._clock.now().wall
+        self._finish(mail, result)
+        if mail.since:
+            self._telemetry.notice_delay.observe(max(wall - mail.since, 0) / SECOND)
+        log.info("%s: %s was handed over for %s", mail.incident, mail.kind, mail.recipient)
+        await self._ledger.save([delivery_record(mail.message_id, result, wall), *self.on_sent(mail, wall)])
+        self.on_written(mail)
+
+    def _finish(self, mail: Outgoing, result: Result) -> None:
+        self._done.add(mail.message_id)
+        self._waiting.pop(mail.message_id, None)
+        self._telemetry.notices.labels(mail.kind, result).inc()
+
+    def _put_off(self, batch: Iterable[_Waiting], why: str) -> None:
+        for each in batch:
+            self._again(each, Result.DEFERRED, why)
+
+    def _again(self, each: _Waiting, result: Result, why: str) -> None:
+        each.due = self._clock.now().monotonic + each.pause
+        log.error(
+            "%s: %s for %s was not taken by the mail server: %s: it is tried again in %d s",
+            *(each.mail.incident, each.mail.kind, each.mail.recipient, why, each.pause // SECOND),
+        )
+        each.pause = min(each.pause * 2, LONGEST_PAUSE)
+        self._telemetry.notices.labels(each.mail.kind, result).inc()
+
+    async def _expire(self, old: list[_Waiting]) -> None:
+        for each in old:
+            log.error(
+                "%s: %s for %s could not be sent for a day and is given up: tell them by phone, and record it with "
+                "dserver-exporter incidents told",
+                *(each.mail.incident, each.mail.kind, each.mail.recipient),
+            )
+            self._finish(each.mail, Result.EXPIRED)
+        if old:
+            now = self._clock.now().wall
+            await self._ledger.save([delivery_record(each.mail.message_id, Result.EXPIRED, now) for each in old])

@@ -1,0 +1,70 @@
+"""The webhook that Alertmanager calls: who may, and what it is answered.
+
+Alertmanager tries again after a 5xx and gives up after a 4xx. So 200 is said only when the ledger has the alerts, 503
+when it cannot be written, and 4xx only to what will never be right.
+"""
+
+import asyncio
+import base64
+import hmac
+import logging
+
+from aiohttp import hdrs, web
+
+from collectors.failures import Misconfigured
+from collectors.secret import Credential, Secret
+from exporter.alerts import parse_webhook
+from exporter.monitor import Monitor
+
+log = logging.getLogger("web")
+
+PATH = "/api/v1/alertmanager"
+PATIENCE = 10.0
+"""Seconds for the body."""
+REFUSED = "Only for Alertmanager: it has to show what alertmanager.webhook_credential names, or a client certificate.\n"
+
+
+def shows_secret(request: web.Request, monitor: Monitor) -> bool:
+    """Tell whether the client shows the webhook's secret: a bearer token, or user name and password."""
+    name = monitor.config.alertmanager.webhook_credential
+    if not name:
+        return False
+    try:
+        credential = monitor.secrets.get(name)
+    except Misconfigured as error:
+        log.error("the webhook's secret cannot be had, so Alertmanager is refused: %s", error)  # noqa: TRY400
+        return False
+    given = request.headers.get(hdrs.AUTHORIZATION, "").encode("utf-8", "surrogateescape")
+    return any(hmac.compare_digest(given, wanted) for wanted in _headers(credential))
+
+
+def _headers(credential: Credential) -> list[bytes]:
+    """Return the values of the header that are right (RFC 6750 §2.1, RFC 7617 §2)."""
+    token = credential.secrets.get("token", Secret("")).reveal()
+    password = credential.password.reveal()
+    headers = [f"Bearer {token}".encode()] if token else []
+    if password and credential.username:
+        pair = base64.b64encode(f"{credential.username}:{password}".encode())
+        headers.append(b"Basic " + pair)
+    elif password:
+        headers.append(f"Bearer {password}".encode())
+    return headers
+
+
+async def receive(request: web.Request, monitor: Monitor) -> web.Response:
+    """Take in a notification."""
+    if not monitor.notices.active:
+        raise web.HTTPConflict(text="notices: alertmanager is configured, so the exporter tells nobody.\n")
+    try:
+        async with asyncio.timeout(PATIENCE):
+            body = await request.read()
+    except TimeoutError:
+        raise web.HTTPRequestTimeout(text="The notification did not come to its end.\n") from None
+    try:
+        alerts = parse_webhook(body)
+    except ValueError as error:
+        log.warning("what came to the webhook is not understood: %s", error)
+        raise web.HTTPBadRequest(text="This is not a notification of Alertmanager, version 4.\n") from None
+    if not await monitor.chain.received(alerts):
+        raise web.HTTPServiceUnavailable(text="The ledger cannot be written; try again.\n")
+    return web.Response(text="The ledger has it.\n")

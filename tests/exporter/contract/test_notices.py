@@ -1,0 +1,292 @@
+"""Who is told what of an incident, and when: decided from its history alone, so that deciding twice tells once."""
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+from types import MappingProxyType
+from zoneinfo import ZoneInfo
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.clock import SECOND
+from exporter.contract.incidents import Incident, IncidentEvent, Kind, Value, What, folded, opening
+from exporter.contract.notices import (
+    BETWEEN_UPDATES,
+    GATHER,
+    NOBODY,
+    Due,
+    Mailing,
+    decide,
+    queued_event,
+    told_event,
+    unalerted,
+)
+from exporter.inventory import Contact, Server
+
+SERVER = Server("web01", "c0001", managed=True, address="192.0.2.10")
+START = 1_795_653_000_000
+OPS = Contact("運用担当", "ops@customer.example")
+BOSS = Contact("", "boss@customer.example")
+PHONE = Contact("夜間担当", "", "+81-584-00-0000")
+
+
+@dataclass
+class Story:
+    """One incident, to which things happen at times counted in seconds from its beginning."""
+
+    kind: Kind = Kind.OUTAGE
+    contacts: tuple[Contact, ...] = (OPS,)
+    history: list[IncidentEvent] = field(default_factory=list)
+    mails: list[tuple[float, Due]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.history.append(opening(self.kind, SERVER, START, ZoneInfo("Asia/Tokyo")))
+
+    @property
+    def incident(self) -> Incident:
+        [incident] = folded(self.history).values()
+        return incident
+
+    def happens(self, what: What, seconds: float, subject: str = "", **data: Value) -> None:
+        at = START + round(seconds * SECOND)
+        self.history.append(IncidentEvent(self.history[0].incident, what, at, subject, MappingProxyType(data)))
+
+    def down(self, check: str, seconds: float = 0) -> None:
+        self.happens(What.CHECK_DOWN, seconds, check, reason="refused", step="connect", last_good=1)
+
+    def limit(self, check: str, seconds: float = 600) -> None:
+        self.happens(What.LIMIT_REACHED, seconds, check)
+
+    def alerted(self, subject: str, seconds: float) -> None:
+        self.happens(What.ALERTED, seconds, subject, by="webhook")
+
+    def outage(self, check: str, seconds: float = 0) -> None:
+        self.down(check, seconds)
+        self.limit(check, seconds + 600)
+        self.alerted(f"check/{check}", seconds + 630)
+
+    def lamp(self, name: str, lamp: str, verdict: str, seconds: float) -> None:
+        self.happens(What.LAMP_ABNORMAL, seconds, name, lamp=lamp, verdict=verdict, evidence="")
+
+    def over(self, check: str, seconds: float) -> None:
+        self.happens(What.CHECK_UP, seconds, check)
+
+    def decide(self, seconds: float, *, sent: bool = True) -> list[Due]:
+        """Decide, and let what is due be written and sent at once."""
+        now = START + round(seconds * SECOND)
+        due = decide(self.incident, self.contacts, now).due
+        for each in due:
+            self.history.append(queued_event(self.incident, each, now))
+            if sent and each.mailing is not Mailing.CALL:
+                self.history.append(told_event(self.incident.id, each.mailing, each.contact, now))
+        self.mails += [(seconds, each) for each in due]
+        return list(due)
+
+
+def test_one_notice_per_contact_names_all_checks_that_reached_the_limit() -> None:
+    story = Story(contacts=(OPS, BOSS))
+    for check in ("https", "imap", "ssh"):
+        story.outage(check)
+    first, second = story.decide(631)
+    assert (first.mailing, first.checks, first.event) == (Mailing.NOTICE, ("https", "imap", "ssh"), "notice")
+    assert {first.contact, second.contact} == {OPS, BOSS}
+    assert story.decide(632) == story.decide(10_000) == []
+
+
+def test_without_the_limit_or_without_the_alert_nobody_is_told() -> None:
+    story = Story()
+    story.down("https")
+    story.alerted("check/https", 300)
+    story.down("imap")
+    story.limit("imap")
+    assert story.decide(700) == []
+    assert list(unalerted(story.incident)) == ["imap"]
+
+
+def test_the_notice_waits_for_alerts_that_belong_together_but_not_for_long() -> None:
+    story = Story()
+    story.outage("https")
+    story.down("imap", 10)
+    assert story.decide(631) == []
+    assert decide(story.incident, (OPS,), START + 631_000).look_again == START + 630_000 + GATHER
+    story.limit("imap", 610)
+    story.alerted("check/imap", 645)
+    [notice] = story.decide(645)
+    assert notice.checks == ("https", "imap")
+
+    alone = Story()
+    alone.outage("https")
+    alone.down("imap", 10)
+    [notice] = alone.decide(630 + GATHER / SECOND)
+    assert notice.checks == ("https",)
+
+
+def test_the_notice_does_not_wait_for_a_check_that_failed_much_later() -> None:
+    story = Story()
+    story.outage("https")
+    story.down("imap", 300)
+    [notice] = story.decide(630)
+    assert notice.checks == ("https",)
+
+
+def test_checks_that_reach_the_limit_later_are_told_in_one_update_in_ten_minutes() -> None:
+    story = Story()
+    story.outage("https")
+    story.decide(630)
+    story.outage("imap", 100)
+    story.outage("ssh", 400)
+    assert story.decide(1_031) == []
+    look = decide(story.incident, (OPS,), START + 1_031_000).look_again
+    assert look == START + 630_000 + BETWEEN_UPDATES
+    [update] = story.decide(1_230)
+    assert (update.mailing, update.checks) == (Mailing.UPDATE, ("imap", "ssh"))
+    assert update.event == f"update-{START + 1_230_000}"
+
+
+def test_a_check_that_fails_for_so_long_again_in_the_same_incident_is_told_again() -> None:
+    story = Story()
+    story.outage("https")
+    story.decide(630)
+    story.over("https", 700)
+    story.outage("https", 900)
+    [update] = story.decide(1_530)
+    assert (update.mailing, update.checks) == (Mailing.UPDATE, ("https",))
+
+
+def test_the_recovery_is_told_once_and_only_to_those_who_were_told() -> None:
+    story = Story(contacts=(OPS, BOSS))
+    story.outage("https")
+    now = START + 630_000
+    to_ops, to_boss = decide(story.incident, story.contacts, now).due
+    story.history += [queued_event(story.incident, each, now) for each in (to_ops, to_boss)]
+    story.history.append(told_event(story.incident.id, "notice", OPS, now))
+    story.over("https", 700)
+    assert story.decide(701) == []
+    story.happens(What.RECOVERED, 700)
+    [recovery] = story.decide(830)
+    assert (recovery.mailing, recovery.contact, recovery.checks) == (Mailing.RECOVERY, OPS, ("https",))
+    assert story.decide(831) == []
+
+
+def test_no_recovery_of_an_outage_that_nobody_was_told_of() -> None:
+    story = Story()
+    story.down("https")
+    story.over("https", 300)
+    story.happens(What.RECOVERED, 300)
+    assert story.decide(430) == []
+
+
+def test_each_recovery_of_an_incident_is_told_but_not_that_of_a_short_relapse() -> None:
+    story = Story()
+    story.outage("https")
+    story.decide(630)
+    story.over("https", 700)
+    story.happens(What.RECOVERED, 700)
+    [first] = story.decide(830)
+    story.down("https", 900)
+    story.over("https", 1_000)
+    story.happens(What.RECOVERED, 1_000)
+    assert story.decide(1_130) == []
+    story.outage("https", 1_200)
+    [update] = story.decide(1_830)
+    assert update.mailing is Mailing.UPDATE
+    story.over("https", 1_900)
+    story.happens(What.RECOVERED, 1_900)
+    [second] = story.decide(2_030)
+    assert second.mailing is Mailing.RECOVERY
+    assert first.event != second.event
+
+
+def test_who_was_told_by_a_person_gets_no_notice_but_later_checks_and_the_recovery() -> None:
+    story = Story()
+    story.down("https")
+    story.limit("https")
+    story.happens(What.TOLD, 605, OPS.name, by="phone", author="suzuki")
+    assert list(unalerted(story.incident)) == []
+    story.alerted("check/https", 630)
+    assert story.decide(650) == []
+    story.outage("imap", 300)
+    [update] = story.decide(930)
+    assert (update.mailing, update.checks) == (Mailing.UPDATE, ("imap",))
+    story.over("https", 1_000)
+    story.over("imap", 1_000)
+    story.happens(What.RECOVERED, 1_000)
+    [recovery] = story.decide(1_130)
+    assert recovery.checks == ("https", "imap")
+
+
+def test_a_contact_with_a_phone_only_makes_the_noc_call_once() -> None:
+    story = Story(contacts=(PHONE,))
+    story.outage("https")
+    [call] = story.decide(630)
+    assert (call.mailing, call.contact) == (Mailing.CALL, PHONE)
+    story.outage("imap", 300)
+    story.over("https", 2_000)
+    story.over("imap", 2_000)
+    story.happens(What.RECOVERED, 2_000)
+    assert story.decide(2_130) == []
+
+
+def test_a_customer_without_contacts_makes_the_noc_look_for_one() -> None:
+    story = Story(contacts=())
+    story.outage("https")
+    [call] = story.decide(630)
+    assert (call.mailing, call.contact) == (Mailing.CALL, NOBODY)
+    assert story.decide(640) == []
+
+
+def test_a_critical_lamp_is_told_as_hardware_and_a_warning_is_not() -> None:
+    story = Story(kind=Kind.LAMP)
+    story.lamp("ipmi/Drive 1", "drive", "critical", 0)
+    story.lamp("ipmi/Fan 1", "fan", "warning", 0)
+    story.alerted("lamp/fan", 30)
+    assert story.decide(60) == []
+    story.alerted("lamp/drive", 30)
+    [notice] = story.decide(60)
+    assert (notice.mailing, notice.event, notice.lamps) == (Mailing.HARDWARE, "notice", ("ipmi/Drive 1",))
+    story.lamp("ipmi/Drive 2", "drive", "critical", 90)
+    story.alerted("lamp/drive", 330)
+    [update] = story.decide(660)
+    assert (update.mailing, update.lamps) == (Mailing.UPDATE, ("ipmi/Drive 2",))
+
+
+def test_an_incident_that_was_withdrawn_is_told_to_nobody() -> None:
+    story = Story()
+    story.outage("https")
+    story.happens(What.WITHDRAWN, 631)
+    assert story.decide(640) == []
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["down", "limit", "alert", "up", "recovered", "hand"]), st.sampled_from("abc")),
+        max_size=40,
+    ),
+    st.integers(5, 700),
+)
+def test_whatever_happens_there_is_one_notice_and_no_update_within_ten_minutes(
+    events: list[tuple[str, str]], step: int
+) -> None:
+    story = Story()
+    for number, (what, check) in enumerate(events):
+        at = number * step
+        match what:
+            case "down":
+                story.down(check, at)
+            case "limit" if check in story.incident.outages:
+                story.limit(check, at)
+            case "alert":
+                story.alerted(f"check/{check}", at)
+            case "up":
+                story.over(check, at)
+            case "recovered" if not story.incident.down and story.incident.outages:
+                story.happens(What.RECOVERED, at)
+            case "hand":
+                story.happens(What.TOLD, at, "x", by="phone")
+        story.decide(at + 0.5)
+        assert story.decide(at + 0.5) == []
+    kinds = [each.mailing for _, each in story.mails]
+    assert kinds.count(Mailing.NOTICE) <= 1
+    told = [at for at, each in story.mails if each.mailing is not Mailing.RECOVERY]
+    assert all(later - earlier >= BETWEEN_UPDATES / SECOND for earlier, later in pairwise(told))
+    assert len({each.event for _, each in story.mails}) == len(story.mails)

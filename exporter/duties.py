@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from zoneinfo import ZoneInfo
 
 from exporter.clock import Clock
+from exporter.contract.businessdays import BusinessCalendar
 from exporter.contract.incidents import Incident, IncidentEvent, Tried, What
 from exporter.contract.level import Response, diagnose
 from exporter.exposition import Exposition
@@ -19,7 +20,7 @@ from exporter.lampwatch import LampWatch
 from exporter.ledger import Ledger, Record, incident_record
 from exporter.maintenance import Maintenance
 from exporter.outage import CheckState
-from exporter.rendering import duty_lines
+from exporter.rendering import duty_lines, report_lines
 from exporter.schedule import Schedule
 
 log = logging.getLogger("incidents")
@@ -50,6 +51,7 @@ class Duties:
         self._maintenance = maintenance
         self.config = Config()
         self.incidents = Incidents()
+        self._calendar = BusinessCalendar.of(self.config.settings)
         self._decided: dict[CheckKey, CheckState] = {}
         """States of attempts whose commit is under way: the schedule does not have them yet."""
         self.happened: Callable[[Iterable[IncidentEvent]], None] = lambda _events: None
@@ -63,6 +65,7 @@ class Duties:
         """Work by another configuration."""
         self.config = config
         self.incidents.zone = ZoneInfo(config.settings.timezone)
+        self._calendar = BusinessCalendar.of(config.settings)
 
     async def restore(self) -> None:
         """Read the incidents that are open from the ledger."""
@@ -123,8 +126,17 @@ class Duties:
                     events += self.incidents.withdraw(incident.server, check, wall)
         return self._told(events)
 
+    def draft_reports(self) -> list[Record]:
+        """Draft what an earlier process left undone, and publish all reports that are owed; return what to write."""
+        known = self.incidents.known()
+        records = self._told(self.incidents.draft_reports([each.id for each in known], self._calendar.report_due))
+        for server in {incident.server for incident in known}:
+            self._publish_reports(server)
+        return records
+
     def publish(self, name: str) -> None:
         """Publish what the contract asks for a server."""
+        self._publish_reports(name)
         server = self.config.servers.get(name)
         if server is None:
             self._exposition.withdraw(("duties", name))
@@ -132,6 +144,14 @@ class Duties:
         protocols = {entry.check.name: entry.check.protocol for entry in self._schedule.server(name)}
         incidents = [incident for incident in self.incidents.of(name) if incident.open]
         self._exposition.publish(("duties", name), duty_lines(name, self.response(server), incidents, protocols))
+
+    def _publish_reports(self, name: str) -> None:
+        # owed also for a server that the inventory has no longer
+        owed = [incident for incident in self.incidents.of(name) if incident.report.owed]
+        if owed:
+            self._exposition.publish(("reports", name), report_lines(name, owed))
+        else:
+            self._exposition.withdraw(("reports", name))
 
     async def refresh(self) -> None:
         """Take in what people wrote since the last look, and drop what is over."""
@@ -149,6 +169,8 @@ class Duties:
         for sighting in sightings:
             self._lamps.see(sighting)
         self._lamps.outdate(wall)
+        if drafted := self._drafted(fresh):
+            await self._ledger.save(self._told(drafted))
         touched = {incident.server for incident in self._of(fresh)} | {sighting.server for sighting in sightings}
         for server in touched:
             if records := self.lamps_read(server):
@@ -175,7 +197,11 @@ class Duties:
         named = {event.incident for event in events}
         return [incident for incident in self.incidents.known() if incident.id in named]
 
+    def _drafted(self, events: Iterable[IncidentEvent]) -> list[IncidentEvent]:
+        return self.incidents.draft_reports(sorted({event.incident for event in events}), self._calendar.report_due)
+
     def _told(self, events: list[IncidentEvent]) -> list[Record]:
+        events = [*events, *self._drafted(events)]
         _log(events)
         self.happened(events)
         return [incident_record(event) for event in events]

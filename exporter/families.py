@@ -72,6 +72,13 @@ INCIDENT_OPEN = _family(
     "An incident of the server that is not closed yet, always 1. kind is outage, lamp or reboot-request.",
     Selection.SERVICES,
 )
+REPORT_DUE = _family(
+    "dserver_incident_report_due_timestamp_seconds",
+    "server incident",
+    "Unix time by which the customer has to have the report of an incident that is over. Absent once it is sent. "
+    "Postponing moves it.",
+    Selection.SERVICES,
+)
 OUTAGE_NOTIFIED = _family(
     "dserver_outage_notified_timestamp_seconds",
     "server check protocol",

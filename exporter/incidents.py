@@ -4,7 +4,7 @@ Deciding is `exporter.contract.incidents`; here its events are taken in, handed 
 person writes with the command line comes in through the ledger.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from zoneinfo import ZoneInfo
 
 from collectors.reading import Verdict
@@ -23,13 +23,14 @@ from exporter.contract.incidents import (
     withdrawal_events,
 )
 from exporter.contract.level import Response
+from exporter.contract.report import report_events
 from exporter.inventory import Server, SourceKey
 from exporter.lamps import SourceState
 from exporter.outage import CheckState
 
 
 class Incidents:
-    """All incidents that are open, and those that an outage could still join."""
+    """All incidents that are open or owe a report, and those that an outage could still join."""
 
     def __init__(self) -> None:
         self.zone = ZoneInfo("Asia/Tokyo")
@@ -45,7 +46,7 @@ class Incidents:
         return self._incidents.get(name)
 
     def of(self, server: str) -> list[Incident]:
-        """Return the incidents of a server that are open or could still be joined, the oldest first."""
+        """Return the incidents of a server that are open, owe a report or could be joined, the oldest first."""
         return [self._incidents[name] for name in self._servers.get(server, ())]
 
     def known(self) -> list[Incident]:
@@ -75,9 +76,11 @@ class Incidents:
         return fresh
 
     def forget(self, now: int) -> None:
-        """Drop what is closed and can be joined no more."""
+        """Drop what is closed, can be joined no more and owes no report."""
         for incident in list(self._incidents.values()):
-            if incident.closed is not None and now - max(incident.closed, incident.last_end or 0) > REJOIN:
+            if incident.report.owed or incident.closed is None:
+                continue
+            if now - max(incident.closed, incident.last_end or 0) > REJOIN:
                 del self._incidents[incident.id], self._seen[incident.id]
                 names = self._servers[incident.server]
                 names.remove(incident.id)
@@ -115,6 +118,10 @@ class Incidents:
     def withdraw(self, server: str, check: str, at: int) -> list[IncidentEvent]:
         """Take a check that is no longer in the inventory out of its incident; return the new events."""
         return [event for incident in self.of(server) for event in self.take_in(withdrawal_events(incident, check, at))]
+
+    def draft_reports(self, names: Iterable[str], due: Callable[[int], int]) -> list[IncidentEvent]:
+        """Draft the reports that these incidents owe and have none of; return the new events."""
+        return self.take_in([event for name in names for event in report_events(self._incidents[name], due)])
 
     def _joinable(self, server: str) -> Incident | None:
         outages = [incident for incident in self.of(server) if incident.kind is Kind.OUTAGE and not incident.withdrawn]

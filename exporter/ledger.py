@@ -510,16 +510,19 @@ class Ledger:
         return known
 
     def open_incidents(self, now: int) -> list[tuple[int, IncidentEvent]]:
-        """Return the events of the incidents that are open or that an outage can still join ``now`` (wall ms)."""
+        """Return the events of the incidents that are open, owe a report or can be joined ``now`` (wall ms)."""
         what, number = incident_events.c.what, incident_events.c.id
         ended = sa.or_(what == What.CLOSED, sa.and_(what == What.WITHDRAWN, incident_events.c.subject == ""))
         last_closed = sa.func.max(sa.case((ended, number), else_=0))
         last_opened = sa.func.max(sa.case((what.in_((What.OPENED, What.CHECK_DOWN)), number), else_=0))
+        last_drafted, last_sent = (
+            sa.func.max(sa.case((what == event, number), else_=0)) for event in (What.REPORT_DRAFTED, What.REPORT_SENT)
+        )
         recent = sa.func.max(incident_events.c.at) >= now - REJOIN
         alive = (
             sa.select(incident_events.c.incident)
             .group_by(incident_events.c.incident)
-            .having(sa.or_(last_closed < last_opened, recent))
+            .having(sa.or_(last_closed < last_opened, last_sent < last_drafted, recent))
         )
         query = sa.select(incident_events).where(incident_events.c.incident.in_(alive)).order_by(number)
         return [(row.id, _incident_event(row)) for row in self._read(query)]

@@ -131,6 +131,7 @@ class Monitor:
         for key in self._known_checks:
             forgotten += [forget_check(key), withdrawn_event(key, self.clock.now().wall)]
         forgotten += self.duties.withdraw_unknown()
+        forgotten += self.duties.draft_reports()
         forgotten += [forget_source(key) for key in self._known_sources]
         if forgotten:
             await self.ledger.save(forgotten)
@@ -257,7 +258,7 @@ class Monitor:
             if server.name not in new.servers:
                 self.exposition.withdraw(("inventory", server.name))
                 self.exposition.withdraw(("lamps", server.name))
-                self.exposition.withdraw(("duties", server.name))
+                self.duties.publish(server.name)
             if number % BREATH == 0:
                 await asyncio.sleep(0)
         if forgotten:

@@ -64,6 +64,16 @@ def duty_lines(server: str, response: Response, incidents: Iterable[Incident], p
     return lines
 
 
+def report_lines(server: str, incidents: Iterable[Incident]) -> Lines:
+    """Return the lines of the reports that a server's incidents owe."""
+    lines = Lines()
+    for incident in incidents:
+        if incident.report.owed and incident.report.due is not None:
+            labels = label_text(f.REPORT_DUE.labels, (server, incident.id))
+            lines.add(f.REPORT_DUE, labels, incident.report.due / 1000)
+    return lines
+
+
 def calendar_lines(*, business_hours: bool) -> Lines:
     """Return the lines that come from the calendar."""
     lines = Lines()

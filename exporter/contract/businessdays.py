@@ -90,7 +90,10 @@ class BusinessCalendar:
 
         That is the end of business on the next business day: 17:00 by the specification's hours. Raises NoBusinessDay.
         """
-        day = self.next_business_day(self.day(recovered))
+        return self.end_of_business(self.next_business_day(self.day(recovered)))
+
+    def end_of_business(self, day: date) -> int:
+        """Return when the help desk closes on ``day``, Unix time in ms."""
         end = max((end for _, end in self._hours), default=24 * 60)
         # on the wall's clock, so that a change of summer time in another zone does not move the hour
         due = datetime.combine(day, time(), self._zone) + timedelta(minutes=end)

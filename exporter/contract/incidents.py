@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 from collectors.reading import Verdict
 from exporter.clock import MINUTE, SECOND
 from exporter.contract.level import NextStep, Response
+from exporter.contract.reporting import Approval, Postponement, Reporting, SentReport
 from exporter.inventory import Server, SourceKey
 from exporter.lamps import SourceState, server_verdict
 from exporter.outage import CheckState
@@ -28,6 +29,7 @@ REJOIN = 30 * MINUTE
 
 
 NOTHING_TO_DO = Response()
+NOTHING_TO_REPORT = Reporting()
 
 
 class Kind(StrEnum):
@@ -73,6 +75,13 @@ class What(StrEnum):
     WITHDRAWN = "withdrawn"
     """Subject: a check that the inventory has no longer; without one, the incident as a whole."""
     CLOSED = "closed"
+    REPORT_DRAFTED = "report-drafted"
+    """The incident is over, and its customer has to get a report."""
+    REPORT_EDITED = "report-edited"
+    REPORT_POSTPONED = "report-postponed"
+    REPORT_APPROVED = "report-approved"
+    REPORT_SENT = "report-sent"
+    """Subject: to whom."""
 
 
 Value = str | int | bool
@@ -197,6 +206,7 @@ class Incident:
     lamps_normal: int | None = None
     closed: int | None = None
     withdrawn: bool = False
+    report: Reporting = NOTHING_TO_REPORT
 
     @property
     def open(self) -> bool:
@@ -251,11 +261,13 @@ class Incident:
             case What.ACKNOWLEDGED:
                 return replace(self, acknowledged=self.acknowledged or _note(event))
             case What.NOTE:
-                return replace(self, notes=(*self.notes, _note(event)))
+                return replace(self, notes=(*self.notes, _note(event)), report=self.report.annotated())
             case What.CLOSED:
                 return replace(self, closed=event.at)
             case What.OPENED:  # written again after a restart
                 return self
+            case _:
+                return replace(self, report=_reporting(self.report, event))
 
     def _after_attempt(self, event: IncidentEvent) -> "Incident":
         check = event.subject
@@ -265,7 +277,8 @@ class Incident:
                 last_good = int(event.data.get("last_good", 0))
                 outage = Outage(event.at, last_good, observations=(_observation(event),))
                 joined = MappingProxyType({**self.outages, check: (*outages, outage)})
-                return replace(self, outages=joined, recovered=None, lamps_normal=None, closed=None)
+                reporting = self.report.reopened()
+                return replace(self, outages=joined, recovered=None, lamps_normal=None, closed=None, report=reporting)
             case What.OBSERVED if outages:
                 return self._last(check, observations=(*outages[-1].observations, _observation(event)))
             case What.LIMIT_REACHED:
@@ -456,3 +469,20 @@ def _observation(event: IncidentEvent) -> Observation:
 
 def _note(event: IncidentEvent) -> Note:
     return Note(event.at, str(event.data.get("author", "")), str(event.data.get("text", "")))
+
+
+def _reporting(reporting: Reporting, event: IncidentEvent) -> Reporting:
+    data = event.data
+    author = str(data.get("author", ""))
+    match event.what:
+        case What.REPORT_DRAFTED:
+            return reporting.drafted(int(data["due"]))
+        case What.REPORT_EDITED:
+            cause, measures = (str(data[name]) if name in data else None for name in ("cause", "measures"))
+            return reporting.edited(cause, measures)
+        case What.REPORT_POSTPONED:
+            return reporting.postponed_by(Postponement(event.at, int(data["until"]), str(data["reason"]), author))
+        case What.REPORT_APPROVED:
+            return reporting.approved_by(Approval(event.at, author))
+        case _:
+            return reporting.sent_as(SentReport(event.at, event.subject, str(data["by"]), str(data["copy"])))

@@ -29,6 +29,8 @@ IDENTITY = {
     "ServerLampUnreadable": {"customer_id", "server"},
     "EventLogNearlyFull": {"customer_id", "server"},
     "OSContractEndsSoon": {"customer_id", "server"},
+    "OutageReportDue": {"customer_id", "server", "incident"},
+    "OutageReportOverdue": {"customer_id", "server", "incident"},
     "VantageLost": {"instance"},
     "DserverExporterDown": {"instance"},
     "DserverConfigReloadFailed": {"instance"},

@@ -125,6 +125,7 @@ def test_the_text_of_some_owners_has_their_families_once_and_no_others() -> None
 
 
 SERVICES = """dserver_business_hours dserver_response_level dserver_incident_open
+    dserver_incident_report_due_timestamp_seconds
     dserver_outage_notified_timestamp_seconds dserver_service_up dserver_service_outage_seconds
     dserver_service_down_since_timestamp_seconds
     dserver_service_failure_info dserver_service_check_duration_seconds dserver_service_check_last_run_timestamp_seconds

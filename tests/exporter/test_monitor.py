@@ -20,7 +20,7 @@ from exporter.demo.endpoints import SSH_GREETING
 from exporter.desk import Desk
 from exporter.families import Selection
 from exporter.inventory import Check, Timing
-from exporter.ledger import Ledger, beside, check_event, events, incident_events, incident_record
+from exporter.ledger import Ledger, append, beside, check_event, events, incident_events, incident_record
 from exporter.monitor import Monitor
 from exporter.outage import Phase, Transition
 from tests.peers.process import free_udp_port
@@ -28,6 +28,7 @@ from tests.peers.snmptrap import Sender, snmptrap
 
 __all__ = ["snmptrap"]  # a fixture
 
+AT = 1_795_653_000_000  # Thursday, 2026-11-26 09:30:00 in Japan
 HEAD = """\
 global: {interval: 800ms, recheck_interval: 500ms, timeout: 400ms, outage_notice_after: 1s}
 customers:
@@ -286,6 +287,38 @@ async def test_what_a_person_writes_into_the_ledger_is_seen_by_the_server(site: 
     await site.until(
         lambda: site.value("dserver_outage_notified_timestamp_seconds", server="web01", check="ssh") == 1.8e9
     )
+
+
+async def test_a_report_that_is_owed_is_published_until_somebody_sent_it_also_for_a_server_that_left(
+    site: Site, greeter: Greeter
+) -> None:
+    over = [
+        IncidentEvent("i", What.OPENED, AT, data={"kind": "outage", "server": "left01", "customer": "c0001"}),
+        IncidentEvent("i", What.CHECK_DOWN, AT, "ssh", {"reason": "refused", "step": "connect"}),
+        IncidentEvent("i", What.LIMIT_REACHED, AT + 600_000, "ssh", {"confirmed": 600_000}),
+        IncidentEvent("i", What.CHECK_UP, AT + 700_000, "ssh"),
+        IncidentEvent("i", What.RECOVERED, AT + 700_000),
+        IncidentEvent("i", What.LAMPS_NORMAL, AT + 800_000),
+        IncidentEvent("i", What.CLOSED, AT + 800_000),
+    ]
+    Ledger.open(site.storage, SystemClock()).close()
+    with beside(site.storage) as connection:
+        append(connection, over[:1] + over[1:5])
+    site.write(server("web01", greeter.port))
+    await site.start()
+    await site.until(lambda: bool(site.lines("dserver_incident_report_due_timestamp_seconds")))
+    due = site.value("dserver_incident_report_due_timestamp_seconds", server="left01", incident="i")
+    assert due == 1_795_766_400  # 2026-11-27 17:00:00 in Japan
+    with beside(site.storage) as connection:
+        append(connection, over[5:])
+    await site.until(lambda: not site.monitor.duties.incidents["i"].open)
+    assert site.lines("dserver_incident_report_due_timestamp_seconds")
+    await site.stop()
+    await site.start()
+    await site.until(lambda: bool(site.lines("dserver_incident_report_due_timestamp_seconds")))
+    with beside(site.storage) as connection:
+        append(connection, [IncidentEvent("i", What.REPORT_SENT, AT + 900_000, "c", {"by": "fax", "copy": "x"})])
+    await site.until(lambda: not site.lines("dserver_incident_report_due_timestamp_seconds"))
 
 
 async def test_a_start_that_takes_long_says_how_far_it_is(

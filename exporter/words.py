@@ -110,3 +110,9 @@ VERDICTS: Mapping[Language, Mapping[Verdict, str]] = {
         Verdict.CRITICAL: "critical",
     },
 }
+
+MEANS: Mapping[Language, Mapping[str, str]] = {
+    "ja": {"mail": "メール", "phone": "お電話", "fax": "FAX", "post": "郵送"},
+    "en": {"mail": "by mail", "phone": "by phone", "fax": "by fax", "post": "by post"},
+}
+"""How a customer is told."""

@@ -5,7 +5,10 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from exporter.clock import MINUTE
+from exporter.clock import DAY, MINUTE
+from exporter.contract.incidents import AbnormalLamp, Note, Observation, Told
+from exporter.contract.report import INTERIM, REPORT, Disruption, Fault, Report
+from exporter.contract.reporting import Postponement
 from exporter.inventory import Contact, Customer, Provider
 from exporter.mail.facts import Case, Part, Service
 from exporter.mail.templates import LANGUAGES, OURS, TemplateError, Templates
@@ -23,11 +26,34 @@ CASE = Case(
     _AT + 30 * MINUTE,
 )
 
+FILED = Report(
+    incident=CASE.incident,
+    server=CASE.server,
+    last_good=_AT - 10 * MINUTE,
+    detected=_AT,
+    recovered=CASE.recovered,
+    disruptions=(
+        Disruption(
+            "https", "https", _AT, CASE.recovered, 1, 30 * MINUTE, (Observation(_AT, "refused", "connect", "refused"),)
+        ),
+    ),
+    faults=(Fault("Drive 1", AbnormalLamp(_AT + 31 * MINUTE, "drive", "critical", "0x6f 0x02")),),
+    lamps_normal=CASE.recovered + 40 * MINUTE,
+    told=(Told(_AT + 11 * MINUTE, "運用担当", "phone"),),
+    notes=(Note(_AT + 20 * MINUTE, "noc", "Webサーバを再起動"),),
+    cause="ドライブの故障",
+    measures="ドライブを交換",
+    postponed=(Postponement(_AT + DAY, _AT + 3 * DAY, "部品の解析に時間を要しております", "noc"),),
+    due=_AT + 3 * DAY,
+    approved=_AT + 2 * DAY,
+)
+
 SAMPLES: Mapping[str, Mapping[str, Any]] = {
     **{name: {"case": CASE} for name in ("notice", "hardware", "update", "recovery", "call")},
     "chain": {"servers": ["web01"], "answer": "unreachable"},
     "held": {"servers": ["web01"]},
     "watchdog": {"silent": 5 * MINUTE},
+    **{name: {"case": CASE, "report": FILED} for name in (REPORT, INTERIM)},
 }
 """By the name of each mail: facts with which it can be tried."""
 

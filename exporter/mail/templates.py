@@ -22,7 +22,7 @@ import jinja2
 from collectors.reading import Lamp
 from exporter.clock import DAY, HOUR, MINUTE, SECOND
 from exporter.inventory import Language
-from exporter.words import LAMPS, REASON_UNKNOWN, REASONS
+from exporter.words import LAMPS, MEANS, REASON_UNKNOWN, REASONS, VERDICTS
 
 log = logging.getLogger("mail")
 
@@ -106,6 +106,10 @@ def _filters(language: Language, zone: ZoneInfo) -> dict[str, Callable[..., str]
             return f"{at.year}年{at.month}月{at.day}日（{WEEKDAYS[at.weekday()]}）{at:%H:%M:%S}"
         return f"{at:%Y-%m-%d %H:%M:%S} {at.tzname()}"
 
+    def date(wall: int) -> str:
+        at = datetime.fromtimestamp(wall / SECOND, UTC).astimezone(zone)
+        return f"{at.year}年{at.month}月{at.day}日" if language == "ja" else f"{at:%Y-%m-%d}"
+
     def duration(milliseconds: int) -> str:
         days, rest = divmod(max(milliseconds, 0), DAY)
         parts = ((days, "日", "d"), (rest // HOUR, "時間", "h"), (rest % HOUR // MINUTE, "分", "min"))
@@ -127,7 +131,26 @@ def _filters(language: Language, zone: ZoneInfo) -> dict[str, Callable[..., str]
             return first
         return f"{first} ほか{more}件" if language == "ja" else f"{first} and {more} more"
 
-    return {"time": time, "duration": duration, "reason": reason, "lamp": lamp, "names": names}
+    def verdict(code: str) -> str:
+        return {verdict.name.lower(): said for verdict, said in VERDICTS[language].items()}.get(code, "")
+
+    def means(code: str) -> str:
+        return MEANS[language].get(code, "")
+
+    def lines(text: str, indent: str = "") -> Paragraphs:
+        return Paragraphs("\n".join(f"{indent}{line}" for line in text.splitlines()))
+
+    return {
+        "time": time,
+        "date": date,
+        "duration": duration,
+        "reason": reason,
+        "lamp": lamp,
+        "verdict": verdict,
+        "means": means,
+        "names": names,
+        "lines": lines,
+    }
 
 
 def one_line(text: str, longest: int) -> str:

@@ -6,7 +6,7 @@ second.
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from types import MappingProxyType
 from zoneinfo import ZoneInfo
@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from collectors.reading import Verdict
 from exporter.clock import SECOND, Clock
+from exporter.contract.businessdays import BusinessCalendar
 from exporter.contract.incidents import (
     Incident,
     IncidentEvent,
@@ -30,6 +31,10 @@ from exporter.ledger import add_sighting, append, beside, incident_history, time
 
 MEANS = ("phone", "fax", "mail")
 """How a contact can be told by a person."""
+ON_PAPER = ("fax", "post")
+"""How a person can hand over a report."""
+LONGEST_TEXT = 4_000
+"""Characters of a cause or of measures."""
 
 
 class DeskError(Exception):
@@ -49,13 +54,15 @@ class Desk:
             self._zone = ZoneInfo(timezone_of(connection))
 
     def incidents(self, *, everything: bool, server: str = "", customer: str = "") -> list[Incident]:
-        """Return the open incidents, or all, newest first. Raises StorageError."""
+        """Return the incidents that are open or owe a report, or all, newest first. Raises StorageError."""
         with beside(self._storage) as connection:
             known = _known(connection)
         return [
             incident
             for incident in sorted(known.values(), key=lambda each: each.opened, reverse=True)
-            if (everything or incident.open) and server in ("", incident.server) and customer in ("", incident.customer)
+            if (everything or incident.open or incident.report.owed)
+            and server in ("", incident.server)
+            and customer in ("", incident.customer)
         ]
 
     def show(self, name: str) -> tuple[Incident, list[IncidentEvent]]:
@@ -113,6 +120,56 @@ class Desk:
                 )
             append(connection, [self._event(name, What.RECOVERED, author=author)])
 
+    def report(self, name: str) -> Incident:
+        """Return an incident that has a report, sent or owed. Raises DeskError and StorageError."""
+        with self._incident(name) as (incident, _):
+            return _with_report(incident)
+
+    def edit_report(self, name: str, author: str, *, cause: str | None, measures: str | None) -> None:
+        """Write the cause or the measures into a report; None leaves one. Raises DeskError and StorageError."""
+        given = {"cause": cause, "measures": measures}
+        texts = {name: _paragraphs(text) for name, text in given.items() if text is not None}
+        with self._incident(name) as (incident, connection):
+            reporting = _unsent(incident).report
+            if any(getattr(reporting, name) != text for name, text in texts.items()):
+                append(connection, [self._event(name, What.REPORT_EDITED, **texts, author=author)])
+
+    def approve_report(self, name: str, author: str) -> None:
+        """Say that a report can be sent as it is. Raises DeskError and StorageError."""
+        with self._incident(name) as (incident, connection):
+            reporting = _unsent(incident).report
+            if not (reporting.cause and reporting.measures):
+                raise DeskError(
+                    f"the report of {name} lacks its cause or its measures: write them with incidents report {name} "
+                    "--cause TEXT --measures TEXT"
+                )
+            if reporting.approved is None:
+                append(connection, [self._event(name, What.REPORT_APPROVED, author=author)])
+
+    def postpone_report(self, name: str, until: date, reason: str, author: str, calendar: BusinessCalendar) -> None:
+        """Promise a report for another day, at the end of its business hours. Raises DeskError and StorageError."""
+        end, words = calendar.end_of_business(until), _text(reason)
+        with self._incident(name) as (incident, connection):
+            due = _unsent(incident).report.due or 0
+            if not calendar.is_business_day(until):
+                raise DeskError(f"{until} is no business day: the next one is {calendar.next_business_day(until)}")
+            if end <= max(due, self._now()):
+                raise DeskError(f"the report of {name} is due at {self.time(due)}: name a later day that is to come")
+            append(connection, [self._event(name, What.REPORT_POSTPONED, until=end, reason=words, author=author)])
+
+    def approved_report(self, name: str) -> Incident:
+        """Return an incident whose report can be sent now. Raises DeskError and StorageError."""
+        with self._incident(name) as (incident, _):
+            return _sendable(incident)
+
+    def report_handed_over(self, incident: Incident, to: str, by: str, author: str, copy: str) -> None:
+        """Record that a person sent the report as ``copy`` has it. Raises DeskError and StorageError."""
+        with self._incident(incident.id) as (now, connection):
+            if _sendable(now) != incident:
+                raise DeskError(f"{incident.id} has changed meanwhile: look at the report again")
+            sent = self._event(incident.id, What.REPORT_SENT, _text(to), by=by, author=author, copy=copy)
+            append(connection, [sent])
+
     def time(self, wall: int) -> str:
         """Return a time as it is shown."""
         return f"{datetime.fromtimestamp(wall / SECOND, UTC).astimezone(self._zone):%Y-%m-%d %H:%M:%S %Z}"
@@ -146,6 +203,40 @@ def _find(known: Mapping[str, Incident], name: str) -> Incident:
         )
         raise DeskError(f"there is no incident {name}; {hint}")
     return incident
+
+
+def _with_report(incident: Incident) -> Incident:
+    if incident.report.due is None:
+        over = (
+            "it is not over" if incident.recovered is None and incident.open else "its customer had to be told of none"
+        )
+        raise DeskError(
+            f"{incident.id} has no report: {over}. The exporter that serves drafts one when an incident is over "
+            "of which the customer was told (incidents told records that) or had to be told"
+        )
+    return incident
+
+
+def _unsent(incident: Incident) -> Incident:
+    for sent in _with_report(incident).report.sent:
+        raise DeskError(f"the report of {incident.id} was sent to {sent.to} already")
+    return incident
+
+
+def _sendable(incident: Incident) -> Incident:
+    if _unsent(incident).report.approved is None:
+        raise DeskError(
+            f"the report of {incident.id} is not approved as it is now: read it with incidents report {incident.id}, "
+            "then add --approve"
+        )
+    return incident
+
+
+def _paragraphs(text: str) -> str:
+    lines = [" ".join(line.split()) for line in text.strip().splitlines()]
+    if len(text) > LONGEST_TEXT:
+        raise DeskError(f"the text has {len(text)} characters: {LONGEST_TEXT} are the most")
+    return _text(text) and "\n".join(lines)
 
 
 def _text(text: str) -> str:

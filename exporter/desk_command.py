@@ -1,20 +1,18 @@
 """``dserver-exporter incidents`` and ``lamps``: their flags, and what each command prints."""
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 
 from collectors.reading import Verdict
 from exporter.clock import SystemClock
-from exporter.config import load
 from exporter.config.problems import nearest
 from exporter.contract.incidents import Kind
 from exporter.desk import MEANS, Desk, DeskError
+from exporter.desk_options import Command, loaded
 from exporter.incident_tables import as_json, details, export, listing
-from exporter.inventory import Config, Server
-from exporter.parser import Parser
-from exporter.parser import add_author as _add_author
-from exporter.patience import patience
+from exporter.inventory import Server
+from exporter.parser import Parser, add_author
+from exporter.report_command import add_report_commands
 
 SEEN = {verdict.name.lower(): verdict for verdict in (Verdict.NORMAL, Verdict.WARNING, Verdict.CRITICAL)}
 
@@ -29,14 +27,14 @@ def add_incidents(commands: "argparse._SubParsersAction[Parser]", parents: list[
     incidents.set_defaults(parser=incidents)
     verbs = incidents.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    def add(verb: str, run: Callable[[argparse.Namespace, Desk], None], text: str, *, named: bool = False) -> Parser:
+    def add(verb: str, run: Command, text: str, *, named: bool = False) -> Parser:
         made = verbs.add_parser(verb, parents=parents, allow_abbrev=False, help=text, description=text)
         made.set_defaults(parser=made, run=lambda options: _run(run, options))
         if named:
             made.add_argument("incident", metavar="INCIDENT", help="As incidents list shows it.")
         return made
 
-    lists = add("list", _list_incidents, "List the open incidents, newest first.")
+    lists = add("list", _list_incidents, "List the incidents that are open or owe a report, newest first.")
     lists.add_argument("--all", action="store_true", help="Closed ones too.")
     lists.add_argument("--server", default="", metavar="SERVER", help="Only of this server.")
     lists.add_argument("--customer", default="", metavar="CUSTOMER", help="Only of this customer.")
@@ -47,15 +45,15 @@ def add_incidents(commands: "argparse._SubParsersAction[Parser]", parents: list[
 
     noting = add("note", _note, "Write a note: what was found, what was done. It goes into the report.", named=True)
     noting.add_argument("text", metavar="TEXT", help="In words that the customer may read.")
-    _add_author(noting)
+    add_author(noting)
 
     acknowledging = add("ack", _acknowledge, "Say that somebody works on it.", named=True)
-    _add_author(acknowledging)
+    add_author(acknowledging)
 
     telling = add("told", _told, "Record that a person told the customer's contact.", named=True)
     telling.add_argument("--to", required=True, metavar="NAME", help="The contact.")
     telling.add_argument("--by", required=True, choices=list(MEANS), help="How.")
-    _add_author(telling)
+    add_author(telling)
 
     opening = add("open", _open_incident, "Record a customer's request for a reboot.")
     opening.add_argument("server", metavar="SERVER", help="Name of a server in the configuration.")
@@ -64,7 +62,9 @@ def add_incidents(commands: "argparse._SubParsersAction[Parser]", parents: list[
     opening.add_argument("--note", default="", metavar="TEXT", help="In what words.")
 
     closing = add("close", _close_incident, "Say that what a customer asked for was done.", named=True)
-    _add_author(closing)
+    add_author(closing)
+
+    add_report_commands(add)
 
     exporting = add("export", _export_incidents, "Print every event of every incident.")
     exporting.add_argument("--format", choices=["json", "csv"], default="json", help="JSON lines, or CSV.")
@@ -81,17 +81,12 @@ def add_lamps(commands: "argparse._SubParsersAction[Parser]", parents: list[Pars
     confirming.add_argument("server", metavar="SERVER", help="Name of a server in the configuration.")
     confirming.add_argument("--verdict", required=True, choices=list(SEEN), help="What the lamps say.")
     confirming.add_argument("--note", required=True, metavar="TEXT", help="What was seen.")
-    _add_author(confirming)
+    add_author(confirming)
 
 
-def _run(run: Callable[[argparse.Namespace, Desk], None], options: argparse.Namespace) -> int:
+def _run(run: Command, options: argparse.Namespace) -> int:
     run(options, Desk(Path(options.storage_path), SystemClock()))
     return 0
-
-
-def _load(options: argparse.Namespace) -> Config:
-    with patience(f"reading {options.config_file}"):
-        return load(Path(options.config_file))[0]
 
 
 def _list_incidents(options: argparse.Namespace, desk: Desk) -> None:
@@ -128,7 +123,7 @@ def _confirm_lamps(options: argparse.Namespace, desk: Desk) -> None:
 
 
 def _server(options: argparse.Namespace) -> Server:
-    servers = _load(options).servers
+    servers = loaded(options).servers
     if options.server not in servers:
         hint = nearest(options.server, servers)
         raise DeskError(f"there is no server {options.server} in {options.config_file}; {hint}")

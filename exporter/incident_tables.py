@@ -10,8 +10,12 @@ from typing import Any
 
 from exporter.clock import HOUR, MINUTE, SECOND
 from exporter.contract.incidents import Incident, IncidentEvent, Kind, Value
+from exporter.contract.reporting import Reporting
 from exporter.desk import Desk
 from exporter.words import NEXT_STEPS
+
+MOMENTS = ("due", "until")
+"""What of an event's data is a time."""
 
 
 def listing(incidents: Sequence[Incident], desk: Desk) -> Iterator[str]:
@@ -19,7 +23,7 @@ def listing(incidents: Sequence[Incident], desk: Desk) -> Iterator[str]:
     if not incidents:
         yield "no incidents"
         return
-    head = ("INCIDENT", "CUSTOMER", "OPENED", "STATE", "CHECKS AND LAMPS", "LEVEL", "TOLD")
+    head = ("INCIDENT", "CUSTOMER", "OPENED", "STATE", "CHECKS AND LAMPS", "LEVEL", "TOLD", "REPORT")
     rows = [
         (
             incident.id,
@@ -29,6 +33,7 @@ def listing(incidents: Sequence[Incident], desk: Desk) -> Iterator[str]:
             ", ".join([*incident.outages, *incident.lamps]),
             str(incident.response.level or ""),
             desk.time(incident.told[0].at) if incident.told else "no",
+            report_state(incident.report, desk),
         )
         for incident in incidents
     ]
@@ -48,6 +53,15 @@ def state_of(incident: Incident) -> str:
     return {Kind.OUTAGE: "recovering", Kind.LAMP: "lamp abnormal", Kind.REBOOT_REQUEST: "requested"}[incident.kind]
 
 
+def report_state(reporting: Reporting, desk: Desk) -> str:
+    """Return where a report stands; empty where there is none."""
+    if reporting.due is None:
+        return ""
+    if reporting.sent:
+        return f"sent {desk.time(reporting.sent[0].at)}"
+    return f"{'approved' if reporting.approved else 'draft'}, due {desk.time(reporting.due)}"
+
+
 def details(incident: Incident, history: Iterable[IncidentEvent], desk: Desk) -> Iterator[str]:
     """Give all that the ledger has of an incident."""
     yield f"{incident.id}: {incident.kind} of {incident.server}, customer {incident.customer}, {state_of(incident)}"
@@ -61,8 +75,10 @@ def details(incident: Incident, history: Iterable[IncidentEvent], desk: Desk) ->
             good = f", last good {desk.time(outage.last_good)}" if outage.last_good else ""
             length = f" ({duration(outage.up_since - outage.down_since)})" if outage.up_since else ""
             yield f"{check}: down from {desk.time(outage.down_since)} to {end}{length}{good}"
+    if said := report_state(incident.report, desk):
+        yield f"report: {said}"
     yield ""
-    yield from table([(desk.time(event.at), event.what, event.subject, _said(event.data)) for event in history])
+    yield from table([(desk.time(event.at), event.what, event.subject, _said(event.data, desk)) for event in history])
 
 
 def as_json(incidents: Iterable[Incident]) -> str:
@@ -115,8 +131,11 @@ def _width(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
 
 
-def _said(data: Mapping[str, Value]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in data.items() if name != "last_good" and value != "")
+def _said(data: Mapping[str, Value], desk: Desk) -> str:
+    """Return what an event has beside its subject; the copy of a sent report is left to the JSON."""
+    shown = {name: value for name, value in data.items() if value != "" and name not in ("last_good", "copy")}
+    times = {name: desk.time(int(value)) for name, value in shown.items() if name in MOMENTS}
+    return ", ".join(f"{name} {' '.join(str(times.get(name, value)).split())}" for name, value in shown.items())
 
 
 def _plain(value: Any) -> Any:

@@ -165,7 +165,10 @@ def _finalized(value: Any) -> Any:
         return "\n".join(map(_printable, value.splitlines()))
     if not isinstance(value, str) or hasattr(value, "__html__"):
         return value
-    return one_line(value, LONGEST)
+    # a template's own ``" to " ~ …`` needs the space around it, and 　 is how a Japanese paragraph begins
+    before, after = (edge if edge in (" ", "\u3000") else "" for edge in (value[:1], value[-1:]))
+    line = one_line(value, LONGEST)
+    return f"{before}{line}{after}" if line else ""
 
 
 def _printable(text: str) -> str:

@@ -153,6 +153,16 @@ def test_text_and_page_say_the_same() -> None:
             assert said in page
 
 
+def test_what_a_template_puts_around_a_value_keeps_its_spaces() -> None:
+    [service] = FILED.disruptions
+    letter = rendered(replace(FILED, cause="", disruptions=(replace(service, check="mail", times=2),)), "en")
+    assert "  - mail (https)\n    down from 2025-11-25 18:00:00 JST to 2025-11-25 18:30:00 JST\n" in letter.text
+    assert "    for 30 min in all, 2 times\n" in letter.text
+    assert "Cause\n  (not written yet)\n" in letter.text
+    recovery = TEMPLATES.render("en", "recovery", case=CASE)
+    assert "  - https: from 2025-11-25 18:00:00 JST to 2025-11-25 18:30:00 JST\n" in recovery.text
+
+
 def test_an_english_report_names_what_was_not_tested() -> None:
     letter = rendered(FILED, "en")
     assert letter.subject == "Outage report (web01, 2025-11-25)"

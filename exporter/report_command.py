@@ -1,0 +1,85 @@
+"""``dserver-exporter incidents report``, ``postpone`` and ``send``: from the draft to what the customer has."""
+
+import argparse
+from datetime import date
+from pathlib import Path
+from typing import Protocol
+
+from exporter.contract.businessdays import BusinessCalendar
+from exporter.desk import ON_PAPER, Desk, DeskError
+from exporter.desk_options import Command, loaded
+from exporter.mail.reports import addressee, customer_of, report_letter
+from exporter.mail.templates import LANGUAGES, Letter
+from exporter.parser import Parser, add_author
+
+
+class AddVerb(Protocol):
+    """Adds a command of ``incidents``; a named one takes an incident."""
+
+    def __call__(self, verb: str, run: Command, text: str, *, named: bool = False) -> Parser:
+        """Return the parser of the command."""
+
+
+def add_report_commands(add: AddVerb) -> None:
+    """Add the commands about reports."""
+    reporting = add("report", _report, "Show the outage report, after writing into it what is given.", named=True)
+    reporting.add_argument("--format", choices=["text", "html"], default="text", help="html prints well on A4.")
+    reporting.add_argument("--language", choices=list(LANGUAGES), help="(default: the customer's)")
+    reporting.add_argument("--cause", metavar="TEXT", help="What caused the outage; may have several lines.")
+    reporting.add_argument("--measures", metavar="TEXT", help="What will keep it from happening again.")
+    reporting.add_argument("--approve", action="store_true", help="Say that it can be sent as it is then.")
+    reporting.add_argument("-o", "--output", metavar="FILE", help="Write it there.")
+    add_author(reporting)
+
+    postponing = add("postpone", _postpone, "Promise the outage report for another day.", named=True)
+    postponing.add_argument("--until", required=True, type=_day, metavar="DATE", help="A business day: 2026-12-01.")
+    postponing.add_argument("--reason", required=True, metavar="TEXT", help="In words that the customer may read.")
+    add_author(postponing)
+
+    sending = add("send", _send, "Record that the approved outage report was handed over, and keep a copy.", named=True)
+    sending.add_argument("--by", required=True, choices=list(ON_PAPER), help="How.")
+    sending.add_argument("--to", default="", metavar="NAME", help="To whom. (default: the customer's contact)")
+    add_author(sending)
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is no date: write it as 2026-12-01") from None
+
+
+def _report(options: argparse.Namespace, desk: Desk) -> None:
+    name = options.incident
+    if options.cause is not None or options.measures is not None:
+        desk.edit_report(name, options.author, cause=options.cause, measures=options.measures)
+    if options.approve:
+        desk.approve_report(name, options.author)
+    incident, config = desk.report(name), loaded(options)
+    contact = addressee(customer_of(config, incident))
+    letter = report_letter(config, incident, contact, language=options.language)
+    shown = letter.html if options.format == "html" else _as_text(letter)
+    if not options.output:
+        print(shown.rstrip("\n"))
+        return
+    try:
+        Path(options.output).write_text(shown, "utf-8")
+    except OSError as error:
+        raise DeskError(f"{options.output} cannot be written: {error.strerror}") from error
+
+
+def _postpone(options: argparse.Namespace, desk: Desk) -> None:
+    calendar = BusinessCalendar.of(loaded(options).settings)
+    desk.postpone_report(options.incident, options.until, options.reason, options.author, calendar)
+
+
+def _send(options: argparse.Namespace, desk: Desk) -> None:
+    incident, config = desk.approved_report(options.incident), loaded(options)
+    customer = customer_of(config, incident)
+    contact = addressee(customer)
+    copy = _as_text(report_letter(config, incident, contact))
+    desk.report_handed_over(incident, options.to or contact.name or customer.name, options.by, options.author, copy)
+
+
+def _as_text(letter: Letter) -> str:
+    return f"{letter.subject}\n\n{letter.text}"

@@ -31,6 +31,9 @@ LANGUAGES: tuple[Language, ...] = ("ja", "en")
 LONGEST = 300
 """Characters of a value; the rest is cut off."""
 LONGEST_SUBJECT = 150
+SPACES = " \u3000"
+INDENT = 4
+"""Spaces around a value that are kept."""
 UNIVERSAL_BODY = "body.html"
 WEEKDAYS = "月火水木金土日"
 
@@ -165,10 +168,10 @@ def _finalized(value: Any) -> Any:
         return "\n".join(map(_printable, value.splitlines()))
     if not isinstance(value, str) or hasattr(value, "__html__"):
         return value
-    # a template's own ``" to " ~ …`` needs the space around it, and 　 is how a Japanese paragraph begins
-    before, after = (edge if edge in (" ", "\u3000") else "" for edge in (value[:1], value[-1:]))
     line = one_line(value, LONGEST)
-    return f"{before}{line}{after}" if line else ""
+    # what a template says around it, ``" to " ~ …``, keeps its spaces
+    before, after = value[: -len(value.lstrip(SPACES)) or None], value[len(value.rstrip(SPACES)) :]
+    return f"{before[:INDENT]}{line}{after[:INDENT]}" if line else ""
 
 
 def _printable(text: str) -> str:

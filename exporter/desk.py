@@ -4,7 +4,7 @@ Everything is read from and appended to the ledger of the storage path; the expo
 second.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -25,14 +25,18 @@ from exporter.contract.incidents import (
     folded,
     opening,
 )
+from exporter.contract.report import REPORT
 from exporter.inventory import Server
 from exporter.lamps import Sighting
-from exporter.ledger import add_sighting, append, beside, incident_history, timezone_of
+from exporter.ledger import add_sighting, append, beside, incident_history, post, timezone_of, waiting_since
+from exporter.mail.message import Outgoing
 
 MEANS = ("phone", "fax", "mail")
 """How a contact can be told by a person."""
 ON_PAPER = ("fax", "post")
 """How a person can hand over a report."""
+WriteMails = Callable[[Incident, int], Iterable[Outgoing]]
+"""Writes the mails about an incident's report at a time."""
 LONGEST_TEXT = 4_000
 """Characters of a cause or of measures."""
 
@@ -130,6 +134,7 @@ class Desk:
         given = {"cause": cause, "measures": measures}
         texts = {name: _paragraphs(text) for name, text in given.items() if text is not None}
         with self._incident(name) as (incident, connection):
+            _not_waiting(connection, incident)
             reporting = _unsent(incident).report
             if any(getattr(reporting, name) != text for name, text in texts.items()):
                 append(connection, [self._event(name, What.REPORT_EDITED, **texts, author=author)])
@@ -146,8 +151,13 @@ class Desk:
             if reporting.approved is None:
                 append(connection, [self._event(name, What.REPORT_APPROVED, author=author)])
 
-    def postpone_report(self, name: str, until: date, reason: str, author: str, calendar: BusinessCalendar) -> None:
-        """Promise a report for another day, at the end of its business hours. Raises DeskError and StorageError."""
+    def postpone_report(
+        self, name: str, until: date, reason: str, author: str, calendar: BusinessCalendar, interim: WriteMails
+    ) -> int:
+        """Promise a report for another day, at the end of its business hours; return how many are told of it by mail.
+
+        Raises DeskError and StorageError.
+        """
         end, words = calendar.end_of_business(until), _text(reason)
         with self._incident(name) as (incident, connection):
             due = _unsent(incident).report.due or 0
@@ -155,19 +165,36 @@ class Desk:
                 raise DeskError(f"{until} is no business day: the next one is {calendar.next_business_day(until)}")
             if end <= max(due, self._now()):
                 raise DeskError(f"the report of {name} is due at {self.time(due)}: name a later day that is to come")
-            append(connection, [self._event(name, What.REPORT_POSTPONED, until=end, reason=words, author=author)])
+            event = self._event(name, What.REPORT_POSTPONED, until=end, reason=words, author=author)
+            append(connection, [event])
+            mails = list(interim(incident.after(event), event.at))
+            post(connection, mails)
+        return len(mails)
 
     def approved_report(self, name: str) -> Incident:
         """Return an incident whose report can be sent now. Raises DeskError and StorageError."""
         with self._incident(name) as (incident, _):
             return _sendable(incident)
 
+    def post_report(self, name: str, author: str, write: WriteMails) -> int:
+        """Put the approved report into the outbox; return for how many. Raises DeskError and StorageError."""
+        with self._incident(name) as (incident, connection):
+            _not_waiting(connection, _sendable(incident))
+            event = self._event(name, What.REPORT_POSTED, end=incident.report.end or 0, author=author)
+            mails = list(write(incident, event.at))
+            if mails:
+                append(connection, [event])
+                post(connection, mails)
+        return len(mails)
+
     def report_handed_over(self, incident: Incident, to: str, by: str, author: str, copy: str) -> None:
         """Record that a person sent the report as ``copy`` has it. Raises DeskError and StorageError."""
         with self._incident(incident.id) as (now, connection):
+            _not_waiting(connection, now)
             if _sendable(now) != incident:
                 raise DeskError(f"{incident.id} has changed meanwhile: look at the report again")
-            sent = self._event(incident.id, What.REPORT_SENT, _text(to), by=by, author=author, copy=copy)
+            data: dict[str, Value] = {"by": by, "end": incident.report.end or 0, "author": author, "copy": copy}
+            sent = IncidentEvent(incident.id, What.REPORT_SENT, self._now(), _text(to), MappingProxyType(data))
             append(connection, [sent])
 
     def time(self, wall: int) -> str:
@@ -218,9 +245,17 @@ def _with_report(incident: Incident) -> Incident:
 
 
 def _unsent(incident: Incident) -> Incident:
-    for sent in _with_report(incident).report.sent:
+    if sent := _with_report(incident).report.delivered:
         raise DeskError(f"the report of {incident.id} was sent to {sent.to} already")
     return incident
+
+
+def _not_waiting(connection: sa.Connection, incident: Incident) -> None:
+    if waiting_since(connection, incident.id, REPORT) is not None:
+        raise DeskError(
+            f"the report of {incident.id} lies in the outbox and leaves as soon as the mail server takes it: "
+            "the exporter that serves logs how it goes"
+        )
 
 
 def _sendable(incident: Incident) -> Incident:

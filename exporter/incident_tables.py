@@ -14,7 +14,7 @@ from exporter.contract.reporting import Reporting
 from exporter.desk import Desk
 from exporter.words import NEXT_STEPS
 
-MOMENTS = ("due", "until")
+MOMENTS = ("due", "until", "end", "posted")
 """What of an event's data is a time."""
 
 
@@ -57,9 +57,10 @@ def report_state(reporting: Reporting, desk: Desk) -> str:
     """Return where a report stands; empty where there is none."""
     if reporting.due is None:
         return ""
-    if reporting.sent:
-        return f"sent {desk.time(reporting.sent[0].at)}"
-    return f"{'approved' if reporting.approved else 'draft'}, due {desk.time(reporting.due)}"
+    if reporting.delivered:
+        return f"sent {desk.time(reporting.delivered.at)}"
+    state = "in the outbox" if reporting.in_outbox else "approved" if reporting.approved else "draft"
+    return f"{state}, due {desk.time(reporting.due)}"
 
 
 def details(incident: Incident, history: Iterable[IncidentEvent], desk: Desk) -> Iterator[str]:

@@ -432,6 +432,21 @@ def append(connection: sa.Connection, events: Iterable[IncidentEvent]) -> None:
         connection.execute(sa.insert(incident_events).prefix_with("OR IGNORE"), rows)
 
 
+def post(connection: sa.Connection, mails: Iterable[Outgoing]) -> None:
+    """Put mails into the outbox; one with the same Message-ID is there already and stays."""
+    rows = [dict(outgoing_record(mail).values) for mail in mails]
+    if rows:
+        connection.execute(sa.insert(outbox).prefix_with("OR IGNORE"), rows)
+
+
+def waiting_since(connection: sa.Connection, incident: str, kind: str) -> int | None:
+    """Return since when a mail of this kind about an incident has been waiting in the outbox; None where none does."""
+    done = sa.select(deliveries.c.message_id)
+    mine = sa.and_(outbox.c.incident == incident, outbox.c.kind == kind, outbox.c.message_id.not_in(done))
+    since: int | None = connection.scalar(sa.select(sa.func.min(outbox.c.at)).where(mine))
+    return since
+
+
 def add_sighting(connection: sa.Connection, sighting: Sighting) -> None:
     """Append what a person saw."""
     values = {"server": sighting.server, "at": sighting.at, "note": sighting.note, "author": sighting.author}

@@ -1,16 +1,22 @@
 """``dserver-exporter incidents report``, ``postpone`` and ``send``: from the draft to what the customer has."""
 
 import argparse
+import sys
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from exporter.contract.businessdays import BusinessCalendar
+from exporter.contract.report import INTERIM
 from exporter.desk import ON_PAPER, Desk, DeskError
 from exporter.desk_options import Command, loaded
-from exporter.mail.reports import addressee, customer_of, report_letter
+from exporter.mail.reports import addressee, customer_of, report_letter, report_mails
 from exporter.mail.templates import LANGUAGES, Letter
 from exporter.parser import Parser, add_author
+
+BY_MAIL = "mail"
+UNREACHABLE = "nobody gets a mail: the customer has no contact with an email, or the configuration has no mail section"
 
 
 class AddVerb(Protocol):
@@ -36,9 +42,12 @@ def add_report_commands(add: AddVerb) -> None:
     postponing.add_argument("--reason", required=True, metavar="TEXT", help="In words that the customer may read.")
     add_author(postponing)
 
-    sending = add("send", _send, "Record that the approved outage report was handed over, and keep a copy.", named=True)
-    sending.add_argument("--by", required=True, choices=list(ON_PAPER), help="How.")
-    sending.add_argument("--to", default="", metavar="NAME", help="To whom. (default: the customer's contact)")
+    text = "Send the approved outage report by mail, or record that it was handed over. A copy is kept."
+    sending = add("send", _send, text, named=True)
+    help_by = "mail puts it into the outbox; the others say that a person sent it. (default: mail)"
+    sending.add_argument("--by", choices=[BY_MAIL, *ON_PAPER], default=BY_MAIL, help=help_by)
+    help_to = "Who got it, by fax or post. (default: the customer's contact)"
+    sending.add_argument("--to", default="", metavar="NAME", help=help_to)
     add_author(sending)
 
 
@@ -69,12 +78,21 @@ def _report(options: argparse.Namespace, desk: Desk) -> None:
 
 
 def _postpone(options: argparse.Namespace, desk: Desk) -> None:
-    calendar = BusinessCalendar.of(loaded(options).settings)
-    desk.postpone_report(options.incident, options.until, options.reason, options.author, calendar)
+    config = loaded(options)
+    calendar = BusinessCalendar.of(config.settings)
+    written = partial(report_mails, config, name=INTERIM)
+    if not desk.postpone_report(options.incident, options.until, options.reason, options.author, calendar, written):
+        print(f"{UNREACHABLE}: tell them by phone, and record it with incidents told", file=sys.stderr)
 
 
 def _send(options: argparse.Namespace, desk: Desk) -> None:
     incident, config = desk.approved_report(options.incident), loaded(options)
+    if options.by == BY_MAIL:
+        if not desk.post_report(incident.id, options.author, partial(report_mails, config)):
+            raise DeskError(
+                f"{UNREACHABLE}: print the report, send it otherwise, and record that with --by fax or post"
+            )
+        return
     customer = customer_of(config, incident)
     contact = addressee(customer)
     copy = _as_text(report_letter(config, incident, contact))

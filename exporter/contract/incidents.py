@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 from collectors.reading import Verdict
 from exporter.clock import MINUTE, SECOND
 from exporter.contract.level import NextStep, Response
-from exporter.contract.reporting import Approval, Postponement, Reporting, SentReport
+from exporter.contract.reporting import Approval, Posting, Postponement, Reporting, SentReport
 from exporter.inventory import Server, SourceKey
 from exporter.lamps import SourceState, server_verdict
 from exporter.outage import CheckState
@@ -80,6 +80,8 @@ class What(StrEnum):
     REPORT_EDITED = "report-edited"
     REPORT_POSTPONED = "report-postponed"
     REPORT_APPROVED = "report-approved"
+    REPORT_POSTED = "report-posted"
+    """The approved report lies in the outbox."""
     REPORT_SENT = "report-sent"
     """Subject: to whom."""
 
@@ -476,7 +478,7 @@ def _reporting(reporting: Reporting, event: IncidentEvent) -> Reporting:
     author = str(data.get("author", ""))
     match event.what:
         case What.REPORT_DRAFTED:
-            return reporting.drafted(int(data["due"]))
+            return reporting.drafted(event.at, int(data["due"]))
         case What.REPORT_EDITED:
             cause, measures = (str(data[name]) if name in data else None for name in ("cause", "measures"))
             return reporting.edited(cause, measures)
@@ -484,5 +486,9 @@ def _reporting(reporting: Reporting, event: IncidentEvent) -> Reporting:
             return reporting.postponed_by(Postponement(event.at, int(data["until"]), str(data["reason"]), author))
         case What.REPORT_APPROVED:
             return reporting.approved_by(Approval(event.at, author))
+        case What.REPORT_POSTED:
+            return reporting.posted_as(Posting(event.at, int(data["end"])))
         case _:
-            return reporting.sent_as(SentReport(event.at, event.subject, str(data["by"]), str(data["copy"])))
+            by, copy = str(data["by"]), str(data["copy"])
+            end, posted = (int(data.get(name, 0)) for name in ("end", "posted"))
+            return reporting.sent_as(SentReport(event.at, event.subject, by, copy, end, posted))

@@ -18,9 +18,12 @@ from exporter.contract.incidents import (
     Observation,
     Outage,
     Told,
+    Value,
     What,
 )
+from exporter.contract.notices import told_event
 from exporter.contract.reporting import Postponement
+from exporter.inventory import Contact
 
 REPORT = "report"
 INTERIM = "interim"
@@ -103,6 +106,16 @@ def report_events(incident: Incident, due: Callable[[int], int]) -> Iterator[Inc
     end = ended(incident)
     if end is not None and incident.report.due is None:
         yield IncidentEvent(incident.id, What.REPORT_DRAFTED, end, data=MappingProxyType({"due": due(end)}))
+
+
+def handed_over_events(
+    incident: str, mail: str, contact: Contact, posted: int, copy: str, at: int
+) -> list[IncidentEvent]:
+    """Return what it means that the mail server took a report, or an interim one, that was ``posted`` then."""
+    told = told_event(incident, mail, contact, at)
+    data: dict[str, Value] = {"by": "mail", "posted": posted, "copy": copy}
+    sent = IncidentEvent(incident, What.REPORT_SENT, at, told.subject, MappingProxyType(data))
+    return [told, sent] if mail == REPORT else [told]
 
 
 def drafted(incident: Incident, protocols: Mapping[str, str]) -> Report:

@@ -26,39 +26,66 @@ class Approval:
 
 @dataclass(frozen=True, slots=True)
 class SentReport:
-    """A report that reached the customer. ``by`` is ``mail``, ``fax`` or ``post``; ``copy`` is what it said."""
+    """A report that a person handed over, or that the mail server took."""
 
     at: int
     to: str
     by: str
+    """``mail``, ``fax`` or ``post``."""
     copy: str
+    """What it said."""
+    end: int = 0
+    """The end of the incident of which it tells; 0 where its posting has that."""
+    posted: int = 0
+    """When it was put into the outbox; 0 where a person handed it over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """A report that was put into the outbox, and the end of the incident of which it tells."""
+
+    at: int
+    end: int
 
 
 @dataclass(frozen=True, slots=True)
 class Reporting:
     """Where the report of an incident stands."""
 
+    end: int | None = None
+    """When the incident was over. None until then, and where nothing has to be reported."""
     due: int | None = None
-    """None until the incident is over, and where nothing has to be reported."""
     cause: str = ""
     measures: str = ""
     postponed: tuple[Postponement, ...] = ()
     approved: Approval | None = None
     """Only while nothing changed that the report says."""
+    posted: tuple[Posting, ...] = ()
     sent: tuple[SentReport, ...] = ()
 
     @property
     def owed(self) -> bool:
         """Tell whether the customer has to get a report and has none."""
-        return self.due is not None and not self.sent
+        return self.due is not None and self.delivered is None
 
-    def drafted(self, due: int) -> "Reporting":
+    @property
+    def delivered(self) -> SentReport | None:
+        """Return the report that the customer has of the whole incident, not of what it was before an outage joined."""
+        whole = {posting.at for posting in self.posted if posting.end == self.end}
+        return next((sent for sent in self.sent if sent.end == self.end or sent.posted in whole), None)
+
+    @property
+    def in_outbox(self) -> bool:
+        """Tell whether it was put into the outbox and is not known to have left."""
+        return self.owed and any(posting.end == self.end for posting in self.posted)
+
+    def drafted(self, end: int, due: int) -> "Reporting":
         """Return it after the incident is over."""
-        return replace(self, due=due)
+        return replace(self, end=end, due=due)
 
     def reopened(self) -> "Reporting":
         """Return it after another outage joined: what was said, promised and approved is not the whole any more."""
-        return Reporting(cause=self.cause, measures=self.measures)
+        return replace(self, end=None, due=None, postponed=(), approved=None)
 
     def edited(self, cause: str | None, measures: str | None) -> "Reporting":
         """Return it with another text; None leaves one as it is."""
@@ -80,6 +107,10 @@ class Reporting:
     def approved_by(self, approval: Approval) -> "Reporting":
         """Return it after it was approved."""
         return replace(self, approved=approval)
+
+    def posted_as(self, posting: Posting) -> "Reporting":
+        """Return it after it was put into the outbox."""
+        return replace(self, posted=(*self.posted, posting))
 
     def sent_as(self, sent: SentReport) -> "Reporting":
         """Return it after the customer got it."""

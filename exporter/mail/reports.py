@@ -1,11 +1,14 @@
 """Writes the report of an incident, and the interim one, to a contact of its customer."""
 
+from collections.abc import Iterator
+from email import message_from_bytes, policy
 from zoneinfo import ZoneInfo
 
-from exporter.contract.incidents import Incident
-from exporter.contract.report import REPORT, drafted
+from exporter.contract.incidents import Incident, IncidentEvent
+from exporter.contract.report import INTERIM, REPORT, drafted, handed_over_events
 from exporter.inventory import Config, Contact, Customer, Language
 from exporter.mail.facts import Case
+from exporter.mail.message import Occasion, Outgoing, compose
 from exporter.mail.templates import Letter, Templates
 
 NOBODY = Contact("")
@@ -32,3 +35,40 @@ def report_letter(
     case = Case(incident.id, incident.server, customer, contact, config.provider)
     templates = Templates(ZoneInfo(config.settings.timezone), config.mail.templates if config.mail else None)
     return templates.render(language or customer.language, name, case=case, report=drafted(incident, protocols))
+
+
+def report_mails(config: Config, incident: Incident, now: int, *, name: str = REPORT) -> Iterator[Outgoing]:
+    """Give the mails with the report, or what else is called ``name``: one to each contact with an address."""
+    mail, customer = config.mail, customer_of(config, incident)
+    for contact in customer.contacts if mail else ():
+        if contact.email and mail:
+            # with the time: one that could not be delivered can be sent again
+            occasion = Occasion(incident.id, f"{name}-{now}", now)
+            message = compose(
+                report_letter(config, incident, contact, name=name),
+                occasion,
+                contact,
+                mail=mail,
+                provider=config.provider,
+                language=customer.language,
+                zone=ZoneInfo(config.settings.timezone),
+            )
+            identity = str(message["Message-ID"])
+            raw = message.as_bytes()
+            yield Outgoing(identity, now, incident.id, name, contact.name, contact.email, mail.sender, raw)
+
+
+def handed_over(mail: Outgoing, at: int) -> list[IncidentEvent]:
+    """Return what it means to an incident that the mail server took a mail; nothing where it is not about a report."""
+    if mail.kind not in (REPORT, INTERIM):
+        return []
+    contact = Contact(mail.contact, mail.recipient)
+    return handed_over_events(mail.incident, mail.kind, contact, mail.at, as_text(mail), at)
+
+
+def as_text(mail: Outgoing) -> str:
+    """Return what a mail says, its subject first."""
+    message = message_from_bytes(mail.message, policy=policy.default)
+    body = message.get_body(("plain",))
+    lines = body.get_content().splitlines() if body else ()
+    return "\n".join((str(message["Subject"]), "", *lines, ""))

@@ -12,8 +12,9 @@ from exporter.clock import MINUTE, SystemClock
 from exporter.contract.businessdays import BusinessCalendar
 from exporter.contract.incidents import Incident, IncidentEvent, What, folded
 from exporter.inventory import Calendar
-from exporter.ledger import Ledger
-from tests.exporter.test_desk import AT, NAME, Call, an_outage, call, ledger
+from exporter.ledger import Ledger, delivery_record, incident_record
+from exporter.mail.reports import as_text, handed_over
+from tests.exporter.test_desk import AT, CONFIG, NAME, Call, an_outage, call, ledger
 
 __all__ = ["call", "ledger"]  # fixtures
 
@@ -29,6 +30,14 @@ OVER = (
     IncidentEvent(NAME, What.REPORT_DRAFTED, AT + 13 * MINUTE, data={"due": DUE}),
     IncidentEvent(NAME, What.CLOSED, AT + 20 * MINUTE),
 )
+
+
+@pytest.fixture
+def smarthost(call: Call, tmp_path: Path) -> None:
+    """Let the configuration say where mail goes."""
+    del call  # writes the rest
+    mail = "mail: {smarthost: 'mail.provider.example:587', from: noc@provider.example}\n"
+    (tmp_path / "dserver.yml").write_text(mail + CONFIG, "utf-8")
 
 
 def remembered(ledger: Ledger) -> Incident:
@@ -129,7 +138,7 @@ async def test_an_incident_that_owes_a_report_stays_in_the_list_with_its_day(led
 
 async def test_postponing_promises_the_end_of_another_business_day(ledger: Ledger, call: Call) -> None:
     await an_outage(ledger, *OVER)
-    assert call("postpone", NAME, "--until", f"{LATER}", "--reason", "解析に時間") == (0, "", "")
+    assert call("postpone", NAME, "--until", f"{LATER}", "--reason", "解析に時間")[0] == 0
     reporting = remembered(ledger).report
     assert reporting.due == CALENDAR.end_of_business(LATER)
     assert reporting.postponed[0].reason == "解析に時間"
@@ -137,6 +146,72 @@ async def test_postponing_promises_the_end_of_another_business_day(ledger: Ledge
     status, _, err = call("postpone", NAME, "--until", f"{LATER}", "--reason", "解析に時間")
     assert status == 1
     assert "name a later day" in err
+
+
+@pytest.mark.usefixtures("smarthost")
+async def test_postponing_tells_the_customer_by_mail(ledger: Ledger, call: Call) -> None:
+    await an_outage(ledger, *OVER)
+    assert call("postpone", NAME, "--until", f"{LATER}", "--reason", "解析に時間") == (0, "", "")
+    [(_, mail)] = ledger.outgoing()
+    assert (mail.kind, mail.recipient) == ("interim", "ops@customer.example")
+    said = as_text(mail)
+    assert said.startswith("【中間報告】")
+    assert "　解析に時間\n" in said
+    assert f"{LATER.year}年{LATER.month}月{LATER.day}日" in said
+
+
+async def test_a_customer_without_mail_is_told_of_a_postponement_by_a_person(ledger: Ledger, call: Call) -> None:
+    await an_outage(ledger, *OVER)
+    status, _, err = call("postpone", NAME, "--until", f"{LATER}", "--reason", "解析に時間")
+    assert status == 0
+    assert "nobody gets a mail" in err
+    assert ledger.outgoing() == []
+
+
+@pytest.mark.usefixtures("smarthost")
+async def test_an_approved_report_goes_into_the_outbox_once_for_each_contact(ledger: Ledger, call: Call) -> None:
+    await an_outage(ledger, *OVER)
+    written(call)
+    _, approved, _ = call("report", NAME, "--approve")
+    assert call("send", NAME, "--author", "sato") == (0, "", "")
+    [(_, mail)] = ledger.outgoing()
+    assert (mail.kind, mail.contact, mail.recipient) == ("report", "運用担当", "ops@customer.example")
+    assert as_text(mail) == approved
+    assert remembered(ledger).report.owed
+    assert "in the outbox, due 2026-11-27 17:00:00 JST" in call("list")[1]
+    for verb in (("send", NAME), ("send", NAME, "--by", "fax"), ("report", NAME, "--cause", "別の原因")):
+        status, _, err = call(*verb)
+        assert status == 1
+        assert "lies in the outbox" in err
+    assert len(ledger.outgoing()) == 1
+    await ledger.save([incident_record(event) for event in handed_over(mail, AT + 50 * MINUTE)])
+    [sent] = remembered(ledger).report.sent
+    assert (sent.by, sent.copy) == ("mail", approved)
+    assert not remembered(ledger).report.owed
+    assert remembered(ledger).told[-1].mail == "report"
+
+
+@pytest.mark.usefixtures("smarthost")
+async def test_a_report_that_could_not_be_delivered_can_be_sent_again(ledger: Ledger, call: Call) -> None:
+    await an_outage(ledger, *OVER)
+    written(call)
+    call("report", NAME, "--approve")
+    call("send", NAME)
+    [(_, first)] = ledger.outgoing()
+    await ledger.save([delivery_record(first.message_id, "expired", AT)])
+    assert call("send", NAME)[0] == 0
+    [(_, second)] = ledger.outgoing()
+    assert second.message_id != first.message_id
+
+
+async def test_a_report_that_nobody_can_get_by_mail_is_said_with_the_remedy(ledger: Ledger, call: Call) -> None:
+    await an_outage(ledger, *OVER)
+    written(call)
+    call("report", NAME, "--approve")
+    status, _, err = call("send", NAME)
+    assert status == 1
+    assert "record that with --by fax or post" in err
+    assert remembered(ledger).report.posted == ()
 
 
 async def test_a_day_that_cannot_be_promised_is_refused_with_one_that_can(ledger: Ledger, call: Call) -> None:

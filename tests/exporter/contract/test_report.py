@@ -8,8 +8,8 @@ import pytest
 from exporter.clock import DAY, HOUR, MINUTE, SystemClock
 from exporter.contract.businessdays import BusinessCalendar
 from exporter.contract.incidents import Incident, IncidentEvent, Kind, Value, What, folded
-from exporter.contract.report import drafted, ended, report_events
-from exporter.inventory import Calendar
+from exporter.contract.report import INTERIM, REPORT, drafted, ended, handed_over_events, report_events
+from exporter.inventory import Calendar, Contact
 from exporter.ledger import Ledger, incident_record
 
 DUE = BusinessCalendar(Calendar(), ZoneInfo("Asia/Tokyo")).report_due
@@ -148,9 +148,40 @@ def test_an_edit_leaves_alone_what_it_does_not_name() -> None:
 
 
 def test_a_sent_report_is_owed_no_more_and_its_copy_is_kept() -> None:
-    sent = with_draft(*OUTAGE, happened(What.REPORT_SENT, 90, "運用担当", by="fax", copy="障害報告書"))
+    end = START + 12 * MINUTE
+    sent = with_draft(*OUTAGE, happened(What.REPORT_SENT, 90, "運用担当", by="fax", copy="障害報告書", end=end))
     assert not sent.report.owed
     assert (sent.report.sent[0].to, sent.report.sent[0].copy) == ("運用担当", "障害報告書")
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["in order", "the other way round"])
+def test_a_mailed_report_is_sent_when_the_mail_server_took_it(order: tuple[int, int]) -> None:
+    posted = happened(What.REPORT_POSTED, 30, end=START + 12 * MINUTE, author="sato")
+    taken = handed_over_events(NAME, REPORT, Contact("運用担当", "ops@customer.example"), posted.at, "x", posted.at + 1)
+    assert [event.what for event in taken] == [What.TOLD, What.REPORT_SENT]
+    assert with_draft(*OUTAGE, posted).report.in_outbox
+    assert with_draft(*OUTAGE, posted).report.owed
+    steps = [posted, taken[1]]
+    sent = with_draft(*OUTAGE, taken[0], *(steps[number] for number in order))
+    assert not sent.report.owed
+    assert not sent.report.in_outbox
+
+
+def test_a_report_that_left_before_another_outage_joined_is_not_the_report_of_the_whole() -> None:
+    posted = happened(What.REPORT_POSTED, 14, end=START + 12 * MINUTE, author="sato")
+    contact = Contact("運用担当", "ops@customer.example")
+    _, sent = handed_over_events(NAME, REPORT, contact, posted.at, "x", START + 99 * MINUTE)
+    again = (down(20), happened(What.CHECK_UP, 25, "https"), happened(What.RECOVERED, 25))
+    assert with_draft(*OUTAGE, posted, *again, sent).report.owed
+    assert with_draft(*OUTAGE, posted, again[0], sent, *again[1:]).report.owed
+
+
+def test_an_interim_report_tells_the_customer_and_leaves_the_report_owed() -> None:
+    contact = Contact("運用担当", "ops@customer.example")
+    [told] = handed_over_events(NAME, INTERIM, contact, START, "x", START + 99 * MINUTE)
+    after = with_draft(*OUTAGE, told)
+    assert after.report.owed
+    assert drafted(after, {}).told == ()
 
 
 def test_the_draft_says_what_failed_since_when_how_long_and_what_was_seen_and_done() -> None:

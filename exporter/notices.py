@@ -19,6 +19,7 @@ from exporter.inventory import Config, Contact, Customer
 from exporter.ledger import Ledger, Record, incident_record, outgoing_record
 from exporter.mail.facts import Case, parts, services
 from exporter.mail.message import Occasion, Outgoing, compose
+from exporter.mail.reports import handed_over
 from exporter.mail.templates import Templates
 from exporter.outbox import Outbox
 
@@ -186,11 +187,11 @@ class Notices:
 
     def _sent(self, mail: Outgoing, at: int) -> list[Record]:
         """Return what to write when a mail was handed over."""
-        if mail.kind not in TO_CUSTOMERS:
-            return []
-        event = told_event(mail.incident, mail.kind, Contact(mail.contact, mail.recipient), at)
-        self.happened(self._incidents.take_in([event]))
-        return [incident_record(event)]
+        events = handed_over(mail, at)
+        if mail.kind in TO_CUSTOMERS:
+            events = [told_event(mail.incident, mail.kind, Contact(mail.contact, mail.recipient), at)]
+        self.happened(self._incidents.take_in(events))
+        return [incident_record(event) for event in events]
 
     def _written(self, mail: Outgoing) -> None:
         """Let the world know what was sent and is in the ledger."""

@@ -36,10 +36,12 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 
 @pytest.fixture
-def call(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Call:
+def call(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Call:
     """Call ``dserver-exporter incidents``; return its exit status and what it said."""
     config = tmp_path / "dserver.yml"
     config.write_text(CONFIG, encoding="utf-8")
+    # it would log for the whole of this process, which an exporter of the test may run in
+    monkeypatch.setattr("exporter.logs.set_up", lambda *_: None)
 
     def incidents(*arguments: str) -> tuple[int, str, str]:
         where = (f"--storage.path={tmp_path / 'data'}", f"--config.file={config}")

@@ -187,13 +187,15 @@ class Desk:
                 post(connection, mails)
         return len(mails)
 
-    def report_handed_over(self, incident: Incident, to: str, by: str, author: str, copy: str) -> None:
-        """Record that a person sent the report as ``copy`` has it. Raises DeskError and StorageError."""
+    def report_handed_over(
+        self, incident: Incident, to: str, by: str, author: str, copies: Mapping[str, Value]
+    ) -> None:
+        """Record that a person sent the report as the ``copies`` have it. Raises DeskError and StorageError."""
         with self._incident(incident.id) as (now, connection):
             _not_waiting(connection, now)
             if _sendable(now) != incident:
                 raise DeskError(f"{incident.id} has changed meanwhile: look at the report again")
-            data: dict[str, Value] = {"by": by, "end": incident.report.end or 0, "author": author, "copy": copy}
+            data: dict[str, Value] = {"by": by, "end": incident.report.end or 0, "author": author, **copies}
             sent = IncidentEvent(incident.id, What.REPORT_SENT, self._now(), _text(to), MappingProxyType(data))
             append(connection, [sent])
 

@@ -16,6 +16,8 @@ from exporter.words import NEXT_STEPS
 
 MOMENTS = ("due", "until", "end", "posted")
 """What of an event's data is a time."""
+UNSAID = ("last_good", "copy", "page")
+"""What the table leaves to the lines before it, and what to the JSON: a whole report."""
 
 
 def listing(incidents: Sequence[Incident], desk: Desk) -> Iterator[str]:
@@ -133,8 +135,8 @@ def _width(text: str) -> int:
 
 
 def _said(data: Mapping[str, Value], desk: Desk) -> str:
-    """Return what an event has beside its subject; the copy of a sent report is left to the JSON."""
-    shown = {name: value for name, value in data.items() if value != "" and name not in ("last_good", "copy")}
+    """Return what an event has beside its subject."""
+    shown = {name: value for name, value in data.items() if value != "" and name not in UNSAID}
     times = {name: desk.time(int(value)) for name, value in shown.items() if name in MOMENTS}
     return ", ".join(f"{name} {' '.join(str(times.get(name, value)).split())}" for name, value in shown.items())
 

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Protocol
 
 from exporter.contract.businessdays import BusinessCalendar
+from exporter.contract.incidents import Incident
 from exporter.contract.report import INTERIM
 from exporter.desk import ON_PAPER, Desk, DeskError
 from exporter.desk_options import Command, loaded
-from exporter.mail.reports import addressee, customer_of, report_letter, report_mails
-from exporter.mail.templates import LANGUAGES, Letter
+from exporter.mail.reports import addressee, as_text, copies, customer_of, report_letter, report_mails
+from exporter.mail.templates import LANGUAGES
 from exporter.parser import Parser, add_author
 
 BY_MAIL = "mail"
@@ -64,10 +65,7 @@ def _report(options: argparse.Namespace, desk: Desk) -> None:
         desk.edit_report(name, options.author, cause=options.cause, measures=options.measures)
     if options.approve:
         desk.approve_report(name, options.author)
-    incident, config = desk.report(name), loaded(options)
-    contact = addressee(customer_of(config, incident))
-    letter = report_letter(config, incident, contact, language=options.language)
-    shown = letter.html if options.format == "html" else _as_text(letter)
+    shown = _shown(desk.report(name), options)
     if not options.output:
         print(shown.rstrip("\n"))
         return
@@ -75,6 +73,17 @@ def _report(options: argparse.Namespace, desk: Desk) -> None:
         Path(options.output).write_text(shown, "utf-8")
     except OSError as error:
         raise DeskError(f"{options.output} cannot be written: {error.strerror}") from error
+
+
+def _shown(incident: Incident, options: argparse.Namespace) -> str:
+    """Return the report as it was sent; before that, as it is now."""
+    page, sent = options.format == "html", incident.report.delivered
+    if sent and not options.language:
+        return sent.page if page else sent.copy
+    config = loaded(options)
+    contact = addressee(customer_of(config, incident))
+    letter = report_letter(config, incident, contact, language=options.language)
+    return letter.html if page else as_text(letter)
 
 
 def _postpone(options: argparse.Namespace, desk: Desk) -> None:
@@ -95,9 +104,5 @@ def _send(options: argparse.Namespace, desk: Desk) -> None:
         return
     customer = customer_of(config, incident)
     contact = addressee(customer)
-    copy = _as_text(report_letter(config, incident, contact))
-    desk.report_handed_over(incident, options.to or contact.name or customer.name, options.by, options.author, copy)
-
-
-def _as_text(letter: Letter) -> str:
-    return f"{letter.subject}\n\n{letter.text}"
+    said = copies(report_letter(config, incident, contact))
+    desk.report_handed_over(incident, options.to or contact.name or customer.name, options.by, options.author, said)

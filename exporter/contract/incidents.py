@@ -489,6 +489,6 @@ def _reporting(reporting: Reporting, event: IncidentEvent) -> Reporting:
         case What.REPORT_POSTED:
             return reporting.posted_as(Posting(event.at, int(data["end"])))
         case _:
-            by, copy = str(data["by"]), str(data["copy"])
+            by, copy, page = (str(data[name]) for name in ("by", "copy", "page"))
             end, posted = (int(data.get(name, 0)) for name in ("end", "posted"))
-            return reporting.sent_as(SentReport(event.at, event.subject, by, copy, end, posted))
+            return reporting.sent_as(SentReport(event.at, event.subject, by, copy, page, end, posted))

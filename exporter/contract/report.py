@@ -109,11 +109,14 @@ def report_events(incident: Incident, due: Callable[[int], int]) -> Iterator[Inc
 
 
 def handed_over_events(
-    incident: str, mail: str, contact: Contact, posted: int, copy: str, at: int
+    incident: str, mail: str, contact: Contact, *, posted: int, copies: Mapping[str, Value], at: int
 ) -> list[IncidentEvent]:
-    """Return what it means that the mail server took a report, or an interim one, that was ``posted`` then."""
+    """Return what it means that the mail server took a report, or an interim one, that was ``posted`` then.
+
+    ``copies`` has what it said: as text, ``copy``, and as HTML, ``page``.
+    """
     told = told_event(incident, mail, contact, at)
-    data: dict[str, Value] = {"by": "mail", "posted": posted, "copy": copy}
+    data: dict[str, Value] = {"by": "mail", "posted": posted, **copies}
     sent = IncidentEvent(incident, What.REPORT_SENT, at, told.subject, MappingProxyType(data))
     return [told, sent] if mail == REPORT else [told]
 

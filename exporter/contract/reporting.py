@@ -33,7 +33,9 @@ class SentReport:
     by: str
     """``mail``, ``fax`` or ``post``."""
     copy: str
-    """What it said."""
+    """What it said, its subject first."""
+    page: str
+    """The same as HTML."""
     end: int = 0
     """The end of the incident of which it tells; 0 where its posting has that."""
     posted: int = 0

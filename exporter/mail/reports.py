@@ -1,10 +1,10 @@
 """Writes the report of an incident, and the interim one, to a contact of its customer."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from email import message_from_bytes, policy
 from zoneinfo import ZoneInfo
 
-from exporter.contract.incidents import Incident, IncidentEvent
+from exporter.contract.incidents import Incident, IncidentEvent, Value
 from exporter.contract.report import INTERIM, REPORT, drafted, handed_over_events
 from exporter.inventory import Config, Contact, Customer, Language
 from exporter.mail.facts import Case
@@ -62,13 +62,25 @@ def handed_over(mail: Outgoing, at: int) -> list[IncidentEvent]:
     """Return what it means to an incident that the mail server took a mail; nothing where it is not about a report."""
     if mail.kind not in (REPORT, INTERIM):
         return []
-    contact = Contact(mail.contact, mail.recipient)
-    return handed_over_events(mail.incident, mail.kind, contact, mail.at, as_text(mail), at)
+    contact, said = Contact(mail.contact, mail.recipient), copies(letter_of(mail))
+    return handed_over_events(mail.incident, mail.kind, contact, posted=mail.at, copies=said, at=at)
 
 
-def as_text(mail: Outgoing) -> str:
-    """Return what a mail says, its subject first."""
+def copies(letter: Letter) -> Mapping[str, Value]:
+    """Return what the ledger keeps of a report that was sent."""
+    return {"copy": as_text(letter), "page": letter.html}
+
+
+def as_text(letter: Letter) -> str:
+    """Return what a letter says, its subject first."""
+    return f"{letter.subject}\n\n{letter.text}"
+
+
+def letter_of(mail: Outgoing) -> Letter:
+    """Return what a mail says."""
     message = message_from_bytes(mail.message, policy=policy.default)
-    body = message.get_body(("plain",))
-    lines = body.get_content().splitlines() if body else ()
-    return "\n".join((str(message["Subject"]), "", *lines, ""))
+    text, html = (
+        "".join(f"{line}\n" for line in body.get_content().splitlines()) if body else ""
+        for body in (message.get_body((kind,)) for kind in ("plain", "html"))
+    )
+    return Letter(str(message["Subject"]), text, html)

@@ -317,7 +317,18 @@ async def test_a_report_that_is_owed_is_published_until_somebody_sent_it_also_fo
     await site.start()
     await site.until(lambda: bool(site.lines("dserver_incident_report_due_timestamp_seconds")))
     with beside(site.storage) as connection:
-        append(connection, [IncidentEvent("i", What.REPORT_SENT, AT + 900_000, "c", {"by": "fax", "copy": "x"})])
+        append(
+            connection,
+            [
+                IncidentEvent(
+                    "i",
+                    What.REPORT_SENT,
+                    AT + 900_000,
+                    "c",
+                    {"by": "fax", "copy": "x", "page": "", "end": AT + 700_000},
+                )
+            ],
+        )
     await site.until(lambda: not site.lines("dserver_incident_report_due_timestamp_seconds"))
 
 

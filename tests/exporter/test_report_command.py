@@ -13,7 +13,7 @@ from exporter.contract.businessdays import BusinessCalendar
 from exporter.contract.incidents import Incident, IncidentEvent, What, folded
 from exporter.inventory import Calendar
 from exporter.ledger import Ledger, delivery_record, incident_record
-from exporter.mail.reports import as_text, handed_over
+from exporter.mail.reports import as_text, handed_over, letter_of
 from tests.exporter.test_desk import AT, CONFIG, NAME, Call, an_outage, call, ledger
 
 __all__ = ["call", "ledger"]  # fixtures
@@ -123,10 +123,24 @@ async def test_a_report_that_was_handed_over_is_owed_no_more_and_its_copy_is_kep
     [shown] = json.loads(call("show", NAME, "--format", "json")[1])
     assert shown["report"]["sent"][0]["copy"] == approved
     assert "report: sent " in call("show", NAME)[1]
+    page = call("report", NAME, "--format", "html")[1]
+    assert page.strip() == sent.page.strip()
+    assert "<h1>障害報告書</h1>" in page
     status, _, err = call("send", NAME, "--by", "post")
     assert status == 1
     assert "was sent to 運用担当 already" in err
     assert call("report", NAME, "--cause", "別の原因")[0] == 1
+
+
+async def test_a_sent_report_is_shown_as_it_was_sent(ledger: Ledger, call: Call, tmp_path: Path) -> None:
+    await an_outage(ledger, *OVER)
+    written(call)
+    _, approved, _ = call("report", NAME, "--approve")
+    call("send", NAME, "--by", "fax")
+    call("note", NAME, "後から")
+    (tmp_path / "dserver.yml").write_text(CONFIG.replace("株式会社サンプル", "株式会社別名"), "utf-8")
+    assert call("report", NAME)[1] == approved
+    assert "Outage report" in call("report", NAME, "--language", "en")[1]
 
 
 async def test_an_incident_that_owes_a_report_stays_in_the_list_with_its_day(ledger: Ledger, call: Call) -> None:
@@ -154,7 +168,7 @@ async def test_postponing_tells_the_customer_by_mail(ledger: Ledger, call: Call)
     assert call("postpone", NAME, "--until", f"{LATER}", "--reason", "解析に時間") == (0, "", "")
     [(_, mail)] = ledger.outgoing()
     assert (mail.kind, mail.recipient) == ("interim", "ops@customer.example")
-    said = as_text(mail)
+    said = as_text(letter_of(mail))
     assert said.startswith("【中間報告】")
     assert "　解析に時間\n" in said
     assert f"{LATER.year}年{LATER.month}月{LATER.day}日" in said
@@ -176,7 +190,7 @@ async def test_an_approved_report_goes_into_the_outbox_once_for_each_contact(led
     assert call("send", NAME, "--author", "sato") == (0, "", "")
     [(_, mail)] = ledger.outgoing()
     assert (mail.kind, mail.contact, mail.recipient) == ("report", "運用担当", "ops@customer.example")
-    assert as_text(mail) == approved
+    assert as_text(letter_of(mail)) == approved
     assert remembered(ledger).report.owed
     assert "in the outbox, due 2026-11-27 17:00:00 JST" in call("list")[1]
     for verb in (("send", NAME), ("send", NAME, "--by", "fax"), ("report", NAME, "--cause", "別の原因")):

@@ -15,6 +15,7 @@ from exporter.ledger import Ledger, incident_record
 DUE = BusinessCalendar(Calendar(), ZoneInfo("Asia/Tokyo")).report_due
 START = 1_795_653_000_000  # Thursday, 2026-11-26 09:30:00 in Japan
 NAME = "web01-20261126-093000"
+COPIES = {"copy": "x", "page": "<p>x</p>"}
 FRIDAY_AT_FIVE = 1_795_766_400_000  # 2026-11-27 17:00:00 in Japan
 
 
@@ -149,7 +150,9 @@ def test_an_edit_leaves_alone_what_it_does_not_name() -> None:
 
 def test_a_sent_report_is_owed_no_more_and_its_copy_is_kept() -> None:
     end = START + 12 * MINUTE
-    sent = with_draft(*OUTAGE, happened(What.REPORT_SENT, 90, "運用担当", by="fax", copy="障害報告書", end=end))
+    sent = with_draft(
+        *OUTAGE, happened(What.REPORT_SENT, 90, "運用担当", by="fax", copy="障害報告書", page="", end=end)
+    )
     assert not sent.report.owed
     assert (sent.report.sent[0].to, sent.report.sent[0].copy) == ("運用担当", "障害報告書")
 
@@ -157,7 +160,9 @@ def test_a_sent_report_is_owed_no_more_and_its_copy_is_kept() -> None:
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["in order", "the other way round"])
 def test_a_mailed_report_is_sent_when_the_mail_server_took_it(order: tuple[int, int]) -> None:
     posted = happened(What.REPORT_POSTED, 30, end=START + 12 * MINUTE, author="sato")
-    taken = handed_over_events(NAME, REPORT, Contact("運用担当", "ops@customer.example"), posted.at, "x", posted.at + 1)
+    taken = handed_over_events(
+        NAME, REPORT, Contact("運用担当", "ops@customer.example"), posted=posted.at, copies=COPIES, at=posted.at + 1
+    )
     assert [event.what for event in taken] == [What.TOLD, What.REPORT_SENT]
     assert with_draft(*OUTAGE, posted).report.in_outbox
     assert with_draft(*OUTAGE, posted).report.owed
@@ -170,7 +175,7 @@ def test_a_mailed_report_is_sent_when_the_mail_server_took_it(order: tuple[int, 
 def test_a_report_that_left_before_another_outage_joined_is_not_the_report_of_the_whole() -> None:
     posted = happened(What.REPORT_POSTED, 14, end=START + 12 * MINUTE, author="sato")
     contact = Contact("運用担当", "ops@customer.example")
-    _, sent = handed_over_events(NAME, REPORT, contact, posted.at, "x", START + 99 * MINUTE)
+    _, sent = handed_over_events(NAME, REPORT, contact, posted=posted.at, copies=COPIES, at=START + 99 * MINUTE)
     again = (down(20), happened(What.CHECK_UP, 25, "https"), happened(What.RECOVERED, 25))
     assert with_draft(*OUTAGE, posted, *again, sent).report.owed
     assert with_draft(*OUTAGE, posted, again[0], sent, *again[1:]).report.owed
@@ -178,7 +183,7 @@ def test_a_report_that_left_before_another_outage_joined_is_not_the_report_of_th
 
 def test_an_interim_report_tells_the_customer_and_leaves_the_report_owed() -> None:
     contact = Contact("運用担当", "ops@customer.example")
-    [told] = handed_over_events(NAME, INTERIM, contact, START, "x", START + 99 * MINUTE)
+    [told] = handed_over_events(NAME, INTERIM, contact, posted=START, copies=COPIES, at=START + 99 * MINUTE)
     after = with_draft(*OUTAGE, told)
     assert after.report.owed
     assert drafted(after, {}).told == ()
@@ -237,6 +242,6 @@ async def test_a_report_that_is_owed_is_remembered_over_a_restart_until_it_is_se
     later = START + 12 * HOUR
     restored = folded(event for _, event in ledger.open_incidents(later))
     assert restored[NAME] == with_draft(*closed)
-    await ledger.save([incident_record(happened(What.REPORT_SENT, 60, "運用担当", by="fax", copy="x"))])
+    await ledger.save([incident_record(happened(What.REPORT_SENT, 60, "運用担当", by="fax", copy="x", page=""))])
     assert ledger.open_incidents(later) == []
     ledger.close()

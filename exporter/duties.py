@@ -114,7 +114,11 @@ class Duties:
 
     def withdraw(self, check: Check) -> list[Record]:
         """Take a check that the inventory has no longer out of its incident; return what to write."""
-        return self._told(self.incidents.withdraw(check.server, check.name, self._clock.now().wall))
+        states = self._states(check.server)
+        events = self.incidents.withdraw(check.server, check.name, self._clock.now().wall, states)
+        if any(event.what is What.RECOVERED for event in events):
+            self._lamps.reread(check.server)
+        return self._told(events)
 
     def withdraw_unknown(self) -> list[Record]:
         """Take out of the incidents what the inventory does not have; return what to write."""
@@ -123,7 +127,7 @@ class Duties:
         for incident in self.incidents.open():
             for check in incident.down:
                 if self._schedule.get((incident.server, check)) is None:
-                    events += self.incidents.withdraw(incident.server, check, wall)
+                    events += self.incidents.withdraw(incident.server, check, wall, self._states(incident.server))
         return self._told(events)
 
     def draft_reports(self) -> list[Record]:

@@ -115,9 +115,16 @@ class Incidents:
                 fresh += self.take_in(lamp_events(incident, at, sources))
         return fresh
 
-    def withdraw(self, server: str, check: str, at: int) -> list[IncidentEvent]:
-        """Take a check that is no longer in the inventory out of its incident; return the new events."""
-        return [event for incident in self.of(server) for event in self.take_in(withdrawal_events(incident, check, at))]
+    def withdraw(self, server: str, check: str, at: int, states: Mapping[str, CheckState]) -> list[IncidentEvent]:
+        """Take a check that is no longer in the inventory out of its incident; return the new events.
+
+        ``states`` has the checks that the server still has.
+        """
+        fresh: list[IncidentEvent] = []
+        for incident in self.of(server):
+            fresh += self.take_in(withdrawal_events(incident, check, at))
+            fresh += self.take_in(recovery_events(self._incidents[incident.id], states))
+        return fresh
 
     def draft_reports(self, names: Iterable[str], due: Callable[[int], int]) -> list[IncidentEvent]:
         """Draft the reports that these incidents owe and have none of; return the new events."""

@@ -125,14 +125,15 @@ class Outage:
     up_since: int | None = None
     limit_reached: int | None = None
     observations: tuple[Observation, ...] = ()
-    withdrawn: bool = False
+    withdrawn: int | None = None
+    """When its check was taken out of the inventory."""
     alerted: int | None = None
     held: int | None = None
 
     @property
     def over(self) -> bool:
         """Tell whether it has ended."""
-        return self.up_since is not None or self.withdrawn
+        return self.up_since is not None or self.withdrawn is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +224,7 @@ class Incident:
     @property
     def last_end(self) -> int | None:
         """Return when the last outage ended; None while one goes on or there was none."""
-        ends = [outage.up_since for outages in self.outages.values() for outage in outages if outage.up_since]
+        ends = [outage.up_since or outage.withdrawn or 0 for outages in self.outages.values() for outage in outages]
         return max(ends, default=None) if not self.down else None
 
     @property
@@ -238,7 +239,7 @@ class Incident:
             case What.CHECK_DOWN | What.OBSERVED | What.LIMIT_REACHED | What.CHECK_UP:
                 return self._after_attempt(event)
             case What.WITHDRAWN if event.subject:
-                return self._last(event.subject, withdrawn=True)
+                return self._last(event.subject, withdrawn=event.at)
             case What.WITHDRAWN:
                 return replace(self, withdrawn=True, closed=event.at)
             case What.RECOVERED:
@@ -400,9 +401,10 @@ def recovery_events(incident: Incident, states: Mapping[str, CheckState]) -> Ite
     lasting = (
         state.up and not state.foreign and state.recovery is None
         for check, state in states.items()
-        if check in incident.outages and not incident.outages[check][-1].withdrawn
+        if check in incident.outages and incident.outages[check][-1].withdrawn is None
     )
-    if incident.kind is Kind.OUTAGE and incident.recovered is None and end is not None and all(lasting):
+    unrecovered = incident.kind is Kind.OUTAGE and incident.recovered is None and not incident.withdrawn
+    if unrecovered and end is not None and all(lasting):
         yield IncidentEvent(incident.id, What.RECOVERED, end)
 
 
@@ -413,7 +415,8 @@ def withdrawal_events(incident: Incident, check: str, at: int) -> Iterator[Incid
     event = IncidentEvent(incident.id, What.WITHDRAWN, at, check)
     yield event
     incident = incident.after(event)
-    if not incident.down and incident.last_end is None:
+    seen_to_end = any(outage.up_since for outages in incident.outages.values() for outage in outages)
+    if not incident.down and not seen_to_end:
         yield IncidentEvent(incident.id, What.WITHDRAWN, at)
 
 

@@ -26,6 +26,7 @@ from exporter.contract.incidents import (
     withdrawal_events,
 )
 from exporter.contract.level import NextStep, Response, diagnose
+from exporter.incidents import Incidents
 from exporter.inventory import Server, SourceKey
 from exporter.lamps import LampRead, SourceState
 from exporter.lamps import decide as decide_lamps
@@ -256,6 +257,20 @@ def test_a_withdrawn_check_does_not_hold_the_recovery_of_the_others() -> None:
     for minute in (4, 5, 6):
         desk.attempt(minute, "https")
     assert desk.last.recovered == at(4)
+
+
+def test_an_incident_that_recovered_once_recovers_again_when_what_failed_anew_is_withdrawn() -> None:
+    desk = Desk()
+    desk.outage(0, 12)
+    desk.attempt(20, "https", "refused")
+    incidents = Incidents()
+    incidents.take_in(desk.history)
+    del desk.states["https"]
+    fresh = incidents.withdraw("web01", "https", at(21), desk.states)
+    assert [event.what for event in fresh] == [What.WITHDRAWN, What.RECOVERED]
+    [incident] = incidents.known()
+    assert incident.recovered == at(21)
+    assert not incident.withdrawn
 
 
 def test_an_incident_is_held_by_a_lamp_that_is_abnormal_until_that_is_normal_or_replaced() -> None:

@@ -68,7 +68,9 @@ SERVER = Template("{{ .Labels.server }}")
 CHECK = Template("{{ .Labels.check }}")
 COMPONENTS = Template("{{ .Annotations.components }}")
 
-SUBJECT = "{{ .Labels.server }}{{ with .Labels.check }} {{ . }}{{ end }}{{ with .Labels.lamp }} {{ . }}{{ end }}"
+SUBJECT = "{{ .Labels.server }}" + "".join(
+    f"{{{{ with .Labels.{label} }}}} {{{{ . }}}}{{{{ end }}}}" for label in ("check", "lamp", "incident")
+)
 
 
 def customer_letter(customer: Customer, contact: Contact, provider: Provider) -> Letter:
@@ -275,6 +277,8 @@ def _alert(language: Language) -> list[Block]:
         ".Labels.check": ("監視項目", "Check"),
         ".Labels.protocol": ("プロトコル", "Protocol"),
         ".Labels.lamp": ("ランプ", "Lamp"),
+        ".Labels.incident": ("管理番号", "Incident"),
+        ".Annotations.due": ("報告書の提出期限", "Report due"),
         ".Labels.instance": ("監視プログラム", "Exporter"),
         ".Annotations.down_since": ("障害検知日時", "Down since"),
         ".Annotations.reason": ("理由", "Reason"),

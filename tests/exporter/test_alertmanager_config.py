@@ -255,6 +255,16 @@ def test_a_nearly_full_event_log_is_told_to_the_noc_alone_with_its_name(desk: De
     assert "イベントログ：SEL (ipmi, 93%)" in _to("noc@provider.example", mails).text
 
 
+def test_a_report_that_is_due_is_told_to_the_noc_alone_with_its_incident_and_time(desk: Desk) -> None:
+    labels = {"alertname": "OutageReportDue", "severity": "warning", "notify": "noc", "customer_id": "c0001"}
+    incident = {"server": "db01", "incident": "db01-20261126-093000"}
+    mails = desk.mails_of({**labels, **incident}, {"summary": "due", "due": "2026-11-27 17:00:00 JST"}, 1)
+    mail = _to("noc@provider.example", mails)
+    assert "OutageReportDue db01 db01-20261126-093000" in mail.subject
+    assert "管理番号：db01-20261126-093000" in mail.text
+    assert "報告書の提出期限：2026-11-27 17:00:00 JST" in mail.text
+
+
 def test_an_outage_is_told_in_good_japanese_to_every_contact(desk: Desk) -> None:
     mails = desk.mails_of({**OUTAGE, **HTTPS, "customer_id": "c0001"}, NOTES, 3)
     mail = _to("ops@customer.example", mails)

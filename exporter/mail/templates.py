@@ -97,7 +97,7 @@ def _environment(language: Language, zone: ZoneInfo, *folders: Path) -> jinja2.E
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.globals["language"] = language
+    environment.globals |= {"language": language, "timezone": zone.key}
     environment.filters |= _filters(language, zone)
     return environment
 

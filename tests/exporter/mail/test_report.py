@@ -179,6 +179,12 @@ def test_a_draft_cannot_be_taken_for_a_report() -> None:
         assert mark not in rendered(FILED, language).html
 
 
+def test_times_are_named_for_the_zone_that_they_are_in() -> None:
+    letter = Templates(ZoneInfo("UTC")).render("ja", REPORT, case=CASE, report=FILED)
+    assert "　復旧確認　　：2025年11月25日（火）09:30:00\n" in letter.text
+    assert "　・日時はUTCの時刻で、弊社の監視によるものです。" in letter.text
+
+
 def test_lamps_that_nobody_has_seen_yet_are_said_to_be_awaited() -> None:
     letter = rendered(replace(FILED, lamps_normal=0))
     assert "■サーバのランプの状態\n　現在、確認を進めております。\n" in letter.text

@@ -1,20 +1,28 @@
 """Outage reports: which incidents owe one, by when, what it says, and what people's steps make of it."""
 
+from itertools import product
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from exporter.clock import DAY, HOUR, MINUTE, SystemClock
+from exporter.clock import DAY, HOUR, MINUTE, Moment, SystemClock
 from exporter.contract.businessdays import BusinessCalendar
-from exporter.contract.incidents import Incident, IncidentEvent, Kind, Value, What, folded
+from exporter.contract.incidents import Incident, IncidentEvent, Kind, Tried, Value, What, folded
+from exporter.contract.level import diagnose
 from exporter.contract.report import INTERIM, REPORT, drafted, ended, handed_over_events, report_events
-from exporter.inventory import Calendar, Contact
+from exporter.incidents import Incidents
+from exporter.inventory import Calendar, Contact, Server
 from exporter.ledger import Ledger, incident_record
+from exporter.outage import Attempt, CheckState, decide
 
 DUE = BusinessCalendar(Calendar(), ZoneInfo("Asia/Tokyo")).report_due
 START = 1_795_653_000_000  # Thursday, 2026-11-26 09:30:00 in Japan
 NAME = "web01-20261126-093000"
+SERVER = Server("web01", "c0001", managed=True, address="192.0.2.10", login_check="ssh")
+LIMIT_AT = 10 * MINUTE
 COPIES = {"copy": "x", "page": "<p>x</p>"}
 FRIDAY_AT_FIVE = 1_795_766_400_000  # 2026-11-27 17:00:00 in Japan
 
@@ -245,3 +253,24 @@ async def test_a_report_that_is_owed_is_remembered_over_a_restart_until_it_is_se
     await ledger.save([incident_record(happened(What.REPORT_SENT, 60, "運用担当", by="fax", copy="x", page=""))])
     assert ledger.open_incidents(later) == []
     ledger.close()
+
+
+@given(st.lists(st.tuples(st.sets(st.sampled_from(["https", "ssh"])), st.sampled_from([1, 3, 12, 32])), max_size=7))
+def test_in_any_history_a_report_is_owed_exactly_while_an_incident_of_ten_minutes_is_over(
+    spells: list[tuple[set[str], int]],
+) -> None:
+    kept, history = Incidents(), list[IncidentEvent]()
+    states = {"https": CheckState(), "ssh": CheckState()}
+    failing = [names for names, length in spells for _ in range(length)]
+    for (minute, names), check in product(enumerate(failing), states):
+        wall = START + round(minute * MINUTE) + len(check)
+        before = states[check]
+        attempt = Attempt(Moment(wall, wall), "refused" if check in names else "", "connect")
+        states[check], _ = decide(before, attempt, LIMIT_AT)
+        tried = Tried(check, before, states[check], "", LIMIT_AT)
+        history += kept.tried(SERVER, tried, states, diagnose(SERVER, states), maintained=False)
+        history += kept.draft_reports([incident.id for incident in kept.known()], DUE)
+        for incident in kept.known():
+            over = incident.recovered if incident.customer_had_to_be_told else None
+            assert incident.report.due == (None if over is None else DUE(over))
+    assert {incident.id: incident for incident in kept.known()} == folded(history)

@@ -57,12 +57,9 @@ def state_of(incident: Incident) -> str:
 
 def report_state(reporting: Reporting, desk: Desk) -> str:
     """Return where a report stands; empty where there is none."""
-    if reporting.due is None:
-        return ""
     if reporting.delivered:
-        return f"sent {desk.time(reporting.delivered.at)}"
-    state = "in the outbox" if reporting.in_outbox else "approved" if reporting.approved else "draft"
-    return f"{state}, due {desk.time(reporting.due)}"
+        return f"{reporting.state} {desk.time(reporting.delivered.at)}"
+    return f"{reporting.state}, due {desk.time(reporting.due)}" if reporting.due is not None else ""
 
 
 def details(incident: Incident, history: Iterable[IncidentEvent], desk: Desk) -> Iterator[str]:

@@ -77,9 +77,15 @@ class Reporting:
         return next((sent for sent in self.sent if sent.end == self.end or sent.posted in whole), None)
 
     @property
-    def in_outbox(self) -> bool:
-        """Tell whether it was put into the outbox and is not known to have left."""
-        return self.owed and any(posting.end == self.end for posting in self.posted)
+    def state(self) -> str:
+        """Return where it stands, in a word or two; empty where there is none."""
+        if self.due is None:
+            return ""
+        if self.delivered:
+            return "sent"
+        if any(posting.end == self.end for posting in self.posted):
+            return "in the outbox"
+        return "approved" if self.approved else "draft"
 
     def drafted(self, end: int, due: int) -> "Reporting":
         """Return it after the incident is over."""

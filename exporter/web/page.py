@@ -121,6 +121,8 @@ class Fleet:
     outages: list[CheckSeen] = field(default_factory=list)
     incidents: list[IncidentSeen] = field(default_factory=list)
     """Those that are open and have no outage any more."""
+    reports: list[Incident] = field(default_factory=list)
+    """Those whose customer has to get a report, the most urgent first."""
     never_up: list[CheckSeen] = field(default_factory=list)
     void: list[CheckSeen] = field(default_factory=list)
     expiring: list[CheckSeen] = field(default_factory=list)
@@ -248,6 +250,8 @@ class Page:
                 owner = config.servers.get(incident.server)
                 if owner and not incident.down:
                     fleet.incidents.append(IncidentSeen(incident, owner, holding(incident, lamps.states(owner.name))))
+            owed = [incident for incident in self._monitor.duties.incidents.known() if incident.report.owed]
+            fleet.reports = sorted(owed, key=lambda incident: incident.report.due or 0)
             fleet.sort()
             self._fleet = fleet
             return fleet

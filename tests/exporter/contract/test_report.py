@@ -172,12 +172,12 @@ def test_a_mailed_report_is_sent_when_the_mail_server_took_it(order: tuple[int, 
         NAME, REPORT, Contact("運用担当", "ops@customer.example"), posted=posted.at, copies=COPIES, at=posted.at + 1
     )
     assert [event.what for event in taken] == [What.TOLD, What.REPORT_SENT]
-    assert with_draft(*OUTAGE, posted).report.in_outbox
+    assert with_draft(*OUTAGE, posted).report.state == "in the outbox"
     assert with_draft(*OUTAGE, posted).report.owed
     steps = [posted, taken[1]]
     sent = with_draft(*OUTAGE, taken[0], *(steps[number] for number in order))
     assert not sent.report.owed
-    assert not sent.report.in_outbox
+    assert sent.report.state == "sent"
 
 
 def test_a_report_that_left_before_another_outage_joined_is_not_the_report_of_the_whole() -> None:

@@ -15,7 +15,7 @@ from collectors.reading import Lamp, Verdict
 from collectors.services.http import HttpsOptions
 from collectors.transcript import Recording, Transcript
 from exporter.clock import DAY, MINUTE, Moment
-from exporter.contract.incidents import Kind, opening
+from exporter.contract.incidents import IncidentEvent, Kind, What, opening
 from exporter.inventory import Config, Customer, MaintenanceWindow, VantageAddress
 from exporter.lamps import KnownLamp, SourceState
 from exporter.lastruns import pack
@@ -237,6 +237,18 @@ async def test_an_incident_that_recovered_says_what_holds_it(start: Any, monitor
     assert (
         "web01 web01-20270115-170000-reboot c0001 2027-01-15 17:00:00 JST no nobody has said yet that it was done"
     ) in (await see(start)).text
+
+
+async def test_reports_that_are_owed_are_listed_with_when_they_are_due(start: Any, monitor: Monitor) -> None:
+    for kind, due in ((Kind.OUTAGE, SINCE + DAY), (Kind.LAMP, SINCE)):
+        event = opening(kind, monitor.config.servers["web01"], SINCE - DAY, ZoneInfo("Asia/Tokyo"))
+        drafted = IncidentEvent(event.incident, What.REPORT_DRAFTED, SINCE - DAY, data={"due": due})
+        monitor.duties.incidents.take_in([event, drafted])
+    text = (await see(start)).text
+    late = "web01-20270114-170000-lamp c0001 2027-01-14 17:00:00 JST late , draft 2027-01-15 17:00:00 JST"
+    later = "web01-20270114-170000 c0001 2027-01-14 17:00:00 JST draft 2027-01-16 17:00:00 JST"
+    assert "Outage reports that are owed: 2" in text
+    assert text.index(late) < text.index(later)
 
 
 async def test_the_help_desks_hours_are_told(start: Any, monitor: Monitor) -> None:

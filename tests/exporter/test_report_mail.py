@@ -13,8 +13,8 @@ from exporter.families import Selection
 from exporter.ledger import Ledger
 from exporter.mail.message import message_id
 from exporter.monitor import Monitor
+from tests.exporter.mailroom import MailServer
 from tests.exporter.test_desk import CONFIG, NAME, Call, an_outage, call, ledger
-from tests.exporter.test_outbox import MailServer
 from tests.exporter.test_report_command import CALENDAR, DUE, LATER, OVER, remembered, written
 
 __all__ = ["call", "ledger"]  # fixtures

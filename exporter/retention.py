@@ -16,11 +16,13 @@ from exporter.contract.incidents import folded
 from exporter.ledger import (
     Ledger,
     bookings,
+    deliveries,
     events,
     incident_events,
     incident_history,
     maintenance_ends,
     maintenance_windows,
+    outbox,
     sightings,
 )
 
@@ -44,6 +46,8 @@ def prune(ledger: Ledger, now: int) -> int:
                 (events.c.id, _events(connection, before)),
                 (incident_events.c.incident, _incidents(connection, before)),
                 (sightings.c.id, connection.scalars(sa.select(sightings.c.id).where(sightings.c.at < before)).all()),
+                # the mail before what became of it: the other way round it would be sent again
+                *((column, _mails(connection, before)) for column in (outbox.c.message_id, deliveries.c.message_id)),
                 *((column, _windows(connection, before)) for column in (maintenance_ends.c.window, _WINDOW)),
             ]
         for column, keys in over:
@@ -72,6 +76,10 @@ def _incidents(connection: sa.Connection, before: int) -> list[str]:
     quiet = sa.select(column.incident).group_by(column.incident).having(sa.func.max(column.at) < before)
     history = (event for _, event in incident_history(connection, among=quiet))
     return [incident.id for incident in folded(history).values() if not incident.open]
+
+
+def _mails(connection: sa.Connection, before: int) -> Sequence[str]:
+    return connection.scalars(sa.select(deliveries.c.message_id).where(deliveries.c.at < before)).all()
 
 
 def _windows(connection: sa.Connection, before: int) -> list[int]:

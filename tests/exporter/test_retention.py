@@ -23,16 +23,20 @@ from exporter.ledger import (
     Record,
     add_sighting,
     check_event,
+    deliveries,
+    delivery_record,
     events,
     incident_events,
     incident_record,
     maintenance_ends,
     maintenance_windows,
+    outgoing_record,
     presence_event,
     sightings,
     window_end,
     window_record,
 )
+from exporter.mail.message import Outgoing
 from exporter.outage import Phase, Transition
 from exporter.retention import KEPT, PIECE, prune
 
@@ -143,3 +147,16 @@ async def test_what_is_forgotten_changes_no_availability_of_a_month_that_is_kept
     assert sum(each.result.outages for each in before) > 2
     assert prune(ledger, start + KEPT) > 5
     assert asked() == before
+
+
+async def test_a_mail_is_forgotten_with_what_became_of_it_and_one_that_waits_is_not(ledger: Ledger) -> None:
+    mails = [
+        Outgoing(f"<{name}@x>", at, "web01-1", "notice", "", "ops@customer.example", "noc@provider.example", b"x")
+        for name, at in (("old", OLD), ("young", YOUNG), ("waits", OLD))
+    ]
+    done = [delivery_record("<old@x>", "sent", OLD), delivery_record("<young@x>", "sent", YOUNG)]
+    await ledger.save([*map(outgoing_record, mails), *done])
+    assert prune(ledger, NOW) == 2
+    with ledger.transaction() as connection:
+        assert connection.scalars(sa.select(deliveries.c.message_id)).all() == ["<young@x>"]
+    assert [mail.message_id for _, mail in ledger.outgoing()] == ["<waits@x>"]

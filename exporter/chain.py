@@ -24,6 +24,8 @@ log = logging.getLogger("chain")
 
 PERIOD = 1.0
 """Seconds between two looks at what is missing."""
+IDLE_PERIOD = 5.0
+"""The same while Alertmanager tells the customers."""
 AFTER_SCRAPE = 120 * SECOND
 """So long after the first scrape that carried the outage the webhook is waited for."""
 WITHOUT_SCRAPE = 180 * SECOND
@@ -99,7 +101,7 @@ class Chain:
     async def watch(self) -> None:
         """Look at what is missing, for ever."""
         while True:
-            await asyncio.sleep(PERIOD)
+            await asyncio.sleep(PERIOD if self._notices.active else IDLE_PERIOD)
             await self.look()
 
     async def look(self) -> None:

@@ -25,10 +25,6 @@ from exporter.schedule import Schedule
 
 log = logging.getLogger("incidents")
 
-ALL_THE_SAME = 10
-"""Every so many looks it is refreshed all the same: sightings grow old, and of two writes within a clock tick the files
-may tell one."""
-
 
 class Duties:
     """The contract's duties for all servers of the inventory."""
@@ -58,8 +54,6 @@ class Duties:
         """Called with what happened to incidents."""
         self._read_up_to = 0
         self._seen_up_to = 0
-        self._stamp: tuple[tuple[int, int], ...] = ()
-        self._looks = 0
 
     def take_over(self, config: Config) -> None:
         """Work by another configuration."""
@@ -184,14 +178,6 @@ class Duties:
             if event.what is What.RECOVERED:  # a person said that it was done
                 self._lamps.reread(self.incidents[event.incident].server)
         self.incidents.forget(wall)
-
-    async def look(self) -> None:
-        """Refresh if anybody wrote since the last look, which the files of the ledger tell; else now and then."""
-        stamp = self._ledger.stamp()
-        if stamp != self._stamp or self._looks % ALL_THE_SAME == 0:
-            self._stamp, self._looks = stamp, 0
-            await self.refresh()
-        self._looks += 1
 
     def _states(self, server: str) -> dict[str, CheckState]:
         entries = self._schedule.server(server)

@@ -48,6 +48,9 @@ PROGRESS_PERIOD = 2.0
 CALENDAR_PERIOD = 5.0
 """Seconds between two looks at the business hours."""
 
+ALL_THE_SAME = 10
+"""Every so many looks it is refreshed all the same: sightings grow old, and of two writes within a clock tick the files
+may tell one."""
 LEDGER_PERIOD = 0.5
 """Seconds between two looks for what people wrote, and for windows that begin or end."""
 
@@ -138,7 +141,7 @@ class Monitor:
         self._known_checks.clear()
         self._known_sources.clear()
         duties = (self._watch_calendar, self._watch_ledger, self._prune)
-        telling = (self.notices.work, self.outbox.work, self.outbox.watch, self.chain.watch)
+        telling = (self.notices.work, self.outbox.work, self.chain.watch)
         for forever in (self.vantage.watch, self.presence.watch, self.traps.watch, *duties, *telling):
             self._background.append(asyncio.create_task(_keep(forever)))
 
@@ -323,9 +326,18 @@ class Monitor:
             await asyncio.sleep(PRUNE_PERIOD)
 
     async def _watch_ledger(self) -> None:
-        """Take in what people wrote, and note which windows begin and end; in one, so that we wake up once for both."""
+        """Take in what other processes wrote, and note which windows begin and end; in one, to wake up once for all.
+
+        That anybody wrote is told by the ledger's files, for nothing.
+        """
+        seen, looks = self.ledger.stamp(), 0
         while True:
-            await self.duties.look()
+            stamp = self.ledger.stamp()
+            if stamp != seen or looks % ALL_THE_SAME == 0:
+                seen, looks = stamp, 0
+                await self.duties.refresh()
+                await self.outbox.refresh()
+            looks += 1
             before, self._maintained = self._maintained, self.maintenance.scopes(self.clock.now().wall)
             if changed := before ^ self._maintained:
                 await self._publish_maintenance(changed)

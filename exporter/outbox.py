@@ -29,8 +29,6 @@ BATCH = 25
 """Mails over one connection, before another looks at what is most urgent."""
 DEADLINE = 120.0
 """Seconds for a connection and its batch, whatever the server does."""
-REFRESH = 1.0
-"""Seconds between two looks for what other processes put in."""
 FIRST_PAUSE = 5 * SECOND
 LONGEST_PAUSE = 15 * MINUTE
 EXPIRES = DAY
@@ -78,12 +76,6 @@ class Outbox:
         for number, mail in found:
             self._read_up_to = number
             self.post(mail)
-
-    async def watch(self) -> None:
-        """Refresh for ever."""
-        while True:
-            await self.refresh()
-            await asyncio.sleep(REFRESH)
 
     async def cancel(self, unwanted: Callable[[Outgoing], bool]) -> None:
         """Take out mails that need not leave any more. One that is being handed over leaves."""

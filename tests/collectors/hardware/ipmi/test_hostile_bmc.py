@@ -413,7 +413,7 @@ async def test_a_slow_walk_goes_on_where_the_deadline_ended_it(bmc: ScriptedBmc,
     reader = reader_of(bmc)
     bmc.answers[GET_SDR] = lambda data: bmc.sdr(data) if data[2] < 12 else None
     with pytest.raises(TimedOut):
-        await read(bmc, reader, patience=0.3)
+        await read(bmc, reader, patience=1.5)
     del bmc.answers[GET_SDR]
     asked = len(bmc.asked)
     reading = await read(bmc, reader)

@@ -1,8 +1,9 @@
 """What all tests share: uvloop as in production, and real programs that must be there when CI says so."""
 
+import logging
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,13 @@ def peer() -> Callable[[str], str]:
 def plugin(peer: Callable[[str], str]) -> Plugin:
     """Run one of Debian's monitoring-plugins."""
     return Plugin(peer)
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """Give the root logger back what it had: the command line, called in a test, sets it up for itself."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)

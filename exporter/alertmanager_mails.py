@@ -288,6 +288,8 @@ def _alert(language: Language) -> list[Block]:
         ".Annotations.sources": ("読み取り元", "Sources"),
         ".Annotations.logs": ("イベントログ", "Event logs"),
         ".Annotations.abnormal_since": ("サーバの異常開始", "Server abnormal since"),
+        ".Annotations.os": ("OS", "Operating system"),
+        ".Annotations.contract_ends": ("契約終了", "Contract ends"),
         ".Annotations.runbook_url": ("手順書", "Runbook"),
     }
     column = 0 if language == "ja" else 1

@@ -249,6 +249,14 @@ def desk(peer: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -
             yield Desk(alertmanager, sink)
 
 
+def test_the_noc_reads_which_system_ends_the_contract_and_when(desk: Desk) -> None:
+    labels = {"alertname": "OSContractEndsSoon", "severity": "warning", "notify": "noc", "server": "old01"}
+    told = {"summary": "The contract ends", "os": "centos-7", "contract_ends": "2027-04-01 00:00:00 JST"}
+    [mail] = desk.mails_of(labels, told, 1)
+    assert "centos-7" in mail.text
+    assert "2027-04-01 00:00:00 JST" in mail.text
+
+
 def test_a_nearly_full_event_log_is_told_to_the_noc_alone_with_its_name(desk: Desk) -> None:
     labels = {"alertname": "EventLogNearlyFull", "severity": "warning", "notify": "noc", "customer_id": "c0001"}
     mails = desk.mails_of({**labels, "server": "db01"}, {"summary": "nearly full", "logs": "SEL (ipmi, 93%)"}, 1)

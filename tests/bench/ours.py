@@ -211,7 +211,9 @@ async def loop_reads(question: Answer) -> int:
     options = kind.options.model_validate(question["options"])
     said = question["credential"]
     secrets = {name: Secret(text) for name, text in said["secrets"].items()}
-    target = LampTarget(Credential(said["values"].get("username", ""), values=said["values"], secrets=secrets))
+    password = secrets.get("password", Secret(""))
+    credential = Credential(said["values"].get("username", ""), password, values=said["values"], secrets=secrets)
+    target = LampTarget(credential, transcript=False)
     loop = asyncio.get_running_loop()
     end = loop.time() + question["seconds"]
 

@@ -40,6 +40,7 @@ ROWS: Mapping[str, Spec] = {
         for peer in protocol.peers or ("",)
     },
     "bmc": Spec("BMC of 27 sensors, all that we read", READ, f"{IPMI}, FreeIPMI", goal=1 / 10),
+    "bmc-looped": Spec("the same, closed loop", READ, f"{IPMI}, FreeIPMI", goal=1 / 10),
     "bmc-sensors": Spec("BMC of 27 sensors, the peer reads sensors only", READ, f"{IPMI}, FreeIPMI"),
     "bmc-native": Spec("BMC of 27 sensors, all that we read", READ, f"{IPMI}, native"),
     "snmp": Spec("SNMP agent of 58 parts, v2c, closed loop", READ, SNMP, goal=1),

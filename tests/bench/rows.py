@@ -33,7 +33,7 @@ from tests.peers.snmpd import Snmpd
 RATE = 200.0
 """Checks a second: 10,000 servers with 12 each, every ten minutes."""
 READERS = 2
-"""Reads of SNMP agents at a time in a closed loop: this many cores the peer has."""
+"""Reads at a time in a closed loop: this many cores the peers have."""
 READS = 4.0
 """Reads of the BMC a second."""
 CONCURRENCY = 10
@@ -211,7 +211,7 @@ class Bench:
     def _controllers(self) -> None:
         simulator, program = peers.find("ipmi_sim"), peers.find("ipmi_exporter")
         if simulator is None:
-            for row in ("bmc", "bmc-sensors", "bmc-native"):
+            for row in ("bmc", "bmc-looped", "bmc-sensors", "bmc-native"):
                 self.results[row] = Result("ipmi_sim is not installed")
             return
         with ExitStack() as stack:
@@ -219,17 +219,19 @@ class Bench:
             self._ports = self._targets.ask({"bmc": bmc.port, "address": IPMI_ADDRESS})["ports"]
             configuration = peers.IPMI.format(username=bmc.username, password=bmc.password)
             passes = '\nipmi_up{collector="ipmi"} 1\n'
-            contenders = []
-            missing = dict.fromkeys(("bmc", "bmc-sensors", "bmc-native"), "ipmi_exporter is not installed")
+            contenders, looped = [], []
+            rows = ("bmc", "bmc-looped", "bmc-sensors", "bmc-native")
+            missing = dict.fromkeys(rows, "ipmi_exporter is not installed")
             tools = peers.find("ipmimonitoring")
             if program and tools:
                 flag = f"--freeipmi.path={Path(tools).parent}"
                 forking = stack.enter_context(self._peer(program, configuration, flag))
                 url = f"{forking.url}/ipmi?target=127.0.0.1:{self._ports['bmc']}&module="
                 contenders.append(Contender("bmc", forking, url + "all", passes))
+                looped.append(Contender("bmc-looped", forking, url + "all", passes))
                 contenders.append(Contender("bmc-sensors", forking, url + "sensors", passes))
             elif program:
-                missing["bmc"] = missing["bmc-sensors"] = "FreeIPMI is not installed"
+                missing |= dict.fromkeys(("bmc", "bmc-looped", "bmc-sensors"), "FreeIPMI is not installed")
             if program and self._ports["ipmi"]:
                 native = stack.enter_context(self._peer(program, configuration, "--native-ipmi"))
                 url = f"{native.url}/ipmi?target={IPMI_ADDRESS}&module=all"
@@ -240,6 +242,12 @@ class Bench:
             mine = self._reads("BMC", "bmc", lamp, bmc.password, contenders)
             self.results |= {row: Result(mine, why) for row, why in missing.items()}
             self.results |= {each.row: each.result(mine) for each in contenders}
+            credential = {"values": {"username": bmc.username}, "secrets": {"password": bmc.password}}
+            options = {"address": "127.0.0.1", "port": self._ports["bmc"]}
+            question = {"source": "ipmi", "options": options, "credential": credential}
+            mine = self._looped_reads("BMC", "bmc", stack.enter_context(Helper("ours")), question, looped)
+            self.results["bmc-looped"] = Result(mine, missing["bmc-looped"])
+            self.results |= {each.row: each.result(mine) for each in looped}
 
     def _agents(self) -> None:
         simulator, program = peers.find("snmpd"), peers.find("snmp_exporter")
@@ -253,7 +261,7 @@ class Bench:
             peer = stack.enter_context(self._peer(program, snmp.module())) if program else None
             reads = stack.enter_context(Helper("ours"))
             for row, auth in rows.items():
-                for name, measure in ((row, partial(self._looped_reads, reads)), (f"{row}-paced", self._paced_reads)):
+                for name, measure in ((row, partial(self._looped_agent, reads)), (f"{row}-paced", self._paced_reads)):
                     contenders = []
                     if peer:
                         url = f"{peer.url}/snmp?target=127.0.0.1:{port}&module=lamps&auth={auth}"
@@ -262,16 +270,24 @@ class Bench:
                     self.results[name] = Result(mine, "snmp_exporter is not installed")
                     self.results |= {each.row: each.result(mine) for each in contenders}
 
-    def _looped_reads(self, reads: Helper, auth: str, port: int, contenders: Sequence[Contender]) -> Sample:
+    def _looped_agent(self, reads: Helper, auth: str, port: int, contenders: Sequence[Contender]) -> Sample:
         options = {"address": "127.0.0.1", "port": port, "version": auth[1:]}
-        how = {"concurrency": READERS, "seconds": self._turn}
-        question = {"source": "snmp", "options": options, "credential": snmp.CREDENTIALS[auth], **how}
-        reads.ask({**question, "seconds": 0.3})
-        self._warm_up(f"SNMP {auth}, closed loop", contenders, "snmp", concurrency=READERS)
+        question = {"source": "snmp", "options": options, "credential": snmp.CREDENTIALS[auth]}
+        return self._looped_reads(f"SNMP {auth}", "snmp", reads, question, contenders)
+
+    def _looped_reads(
+        self, title: str, target: str, reads: Helper, question: Answer, contenders: Sequence[Contender]
+    ) -> Sample:
+        readers = (
+            1 if target == "bmc" else READERS
+        )  # a BMC has one reservation of its records, and we one session at a time
+        how = {"concurrency": readers, "seconds": self._turn}
+        reads.ask({**question, **how, "seconds": 0.3})
+        self._warm_up(f"{title}, closed loop", contenders, target, concurrency=readers)
         mine = []
         for _ in range(self._rounds):
-            mine.append(self._cost(reads.pid, "snmp", partial(_passed, reads, question)))
-            self._drive(contenders, "snmp", **how)
+            mine.append(self._cost(reads.pid, target, partial(_passed, reads, {**question, **how})))
+            self._drive(contenders, target, **how)
         return Sample(tuple(mine))
 
     def _paced_reads(self, auth: str, port: int, contenders: Sequence[Contender]) -> Sample:

@@ -53,7 +53,7 @@ def test_a_figure_without_a_peer_is_judged_by_its_limit() -> None:
 
 @pytest.mark.parametrize(
     ("key", "goal"),
-    [("tcp", 1 / 5), ("http", 1 / 3), ("https", 1 / 2), ("bmc", 1 / 10), ("snmp", 1), ("scrape", 1 / 20)],
+    [("tcp", 1 / 5), ("http", 1 / 3), ("https", 1 / 2), ("bmc", 1 / 10), ("snmp-paced", 1), ("scrape", 1 / 20)],
 )
 def test_every_goal_has_its_row(key: str, goal: float) -> None:
     assert ROWS[key].goal == goal

@@ -179,9 +179,17 @@ def _parser() -> Parser:
 
     demo = commands.add_parser(
         "demo",
-        parents=[common, serving],
+        parents=[common, serving, storing],
         allow_abbrev=False,
         help="Watch an embedded fleet on this machine, with a short story. Needs no configuration.",
+    )
+    demo.add_argument(
+        "--fleet.path",
+        dest="fleet_path",
+        default="",
+        metavar="PATH",
+        help="Folder for servers.yml, the fleet's servers, which --config.file has to include: watch them by a "
+        "configuration of your own. (default: by one of the demo's own, with storage of its own)",
     )
     demo.set_defaults(parser=demo, run=_demo)
     return parser
@@ -229,9 +237,12 @@ def _back_up(options: argparse.Namespace) -> int:
 
 
 def _demo(options: argparse.Namespace) -> int:
+    folder = Path(options.fleet_path) if options.fleet_path else None
+
     async def watch() -> None:
-        async with Demo() as demo:
-            serving = _serve_options(options, demo.config_file, demo.config_file.parent / "data")
+        async with Demo(folder=folder, config_file=Path(options.config_file)) as demo:
+            storage = Path(options.storage_path) if folder else demo.config_file.parent / "data"
+            serving = _serve_options(options, demo.config_file, storage)
             async with running(serving) as stopped, asyncio.TaskGroup() as tasks:
                 story = tasks.create_task(demo.story())
                 await stopped.wait()

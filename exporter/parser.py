@@ -2,6 +2,7 @@
 
 import argparse
 import getpass
+import os
 from collections.abc import Iterable
 from typing import NoReturn
 
@@ -25,5 +26,8 @@ class Parser(argparse.ArgumentParser):
 
 def add_author(parser: Parser) -> None:
     """Add the flag that says who writes into the ledger."""
-    who = getpass.getuser()
+    try:
+        who = getpass.getuser()
+    except (KeyError, OSError):  # a container may run as a number that has no name; Python 3.13 says OSError
+        who = str(os.getuid())
     parser.add_argument("--author", metavar="NAME", default=who, help="Who writes this. (default: %(default)s)")

@@ -137,28 +137,40 @@ class Fleet:
 
     def write_config(self) -> Path:
         """Write dserver.yml and the secrets it names, for a fleet that is running. Return its path."""
-        (self._folder / "secrets").mkdir(mode=0o700, exist_ok=True)
-        for name, text in (("bmc", self._password), ("community", self._community)):
-            secret = self._folder / "secrets" / name
-            secret.touch(mode=0o600)
-            secret.write_text(text, encoding="utf-8")
         # Beside the configuration, so that it is not compared with the shipped rules, which speak of ten minutes.
         (self._folder / "alert_rules").mkdir(exist_ok=True)
         document = {
             "global": TIMING,
             "provider": {"name": "DEMO", "email": "support@provider.example"},
             "noc": {"language": "ja", "contacts": [{"name": "NOC", "email": "noc@provider.example"}]},
-            "credentials": {
-                "bmc": {"username": "monitor", "password_file": "secrets/bmc"},
-                "community": {"community_file": "secrets/community"},
-            },
             "customers": [
                 customer | {"contacts": [{"name": "運用担当", "email": f"ops@{customer['id']}.example"}]}
                 for customer in CUSTOMERS
             ],
+            **self._servers_and_credentials(),
+        }
+        return self._write("dserver.yml", document)
+
+    def write_servers(self) -> Path:
+        """Write servers.yml, the fleet for a configuration that includes it and has customers c0001 to c0004."""
+        return self._write("servers.yml", self._servers_and_credentials())
+
+    def _servers_and_credentials(self) -> dict[str, Any]:
+        (self._folder / "secrets").mkdir(mode=0o700, exist_ok=True)
+        for name, text in (("bmc", self._password), ("community", self._community)):
+            secret = self._folder / "secrets" / name
+            secret.touch(mode=0o600)
+            secret.write_text(text, encoding="utf-8")
+        return {
+            "credentials": {
+                "bmc": {"username": "monitor", "password_file": "secrets/bmc"},
+                "community": {"community_file": "secrets/community"},
+            },
             "servers": [self._entry(server) for server in self],
         }
-        file = self._folder / "dserver.yml"
+
+    def _write(self, name: str, document: dict[str, Any]) -> Path:
+        file = self._folder / name
         text = yaml.safe_dump(document, allow_unicode=True, sort_keys=False)
         file.write_text("# DEMO: every server in here is simulated by one process on this machine.\n" + text, "utf-8")
         return file

@@ -1,9 +1,11 @@
 """What happens to the demo fleet, told in the log in plain words. It begins anew every few minutes."""
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from exporter.clock import SECOND
+from exporter.config import durations
 from exporter.demo.fleet import FAULT, PREDICTED, PRESENT, Fleet
 from exporter.demo.idrac import Supply
 
@@ -11,6 +13,12 @@ log = logging.getLogger("demo")
 
 ROUND = 300
 """Seconds from one beginning of the story to the next."""
+MENDING = 85
+"""Seconds after the beginning from which on everything is mended, one after the other."""
+NOTICE = 30 * SECOND
+"""When its customer is to be told of the outage, in ms. One that is told later lasts longer, in proportion."""
+OUTAGE = 50
+"""Seconds that the outage then lasts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +125,7 @@ SCENES = (
     Scene(
         35,
         "shop01",
-        "its https service dies: connections are refused. After 30 s without service its customer would be told",
+        "its https service dies: connections are refused. After {notice} its customer is to be told",
         "dserver_service_outage_seconds{server='shop01',check='https'}",
         service_dies,
     ),
@@ -131,7 +139,7 @@ SCENES = (
     Scene(
         55,
         "db01",
-        "drive 2 has failed. The verdict becomes 2, critical: its customer would be told, the drive is to be replaced",
+        "drive 2 has failed. The verdict becomes 2, critical: its customer is to be told, the drive to be replaced",
         "dserver_server_lamp_verdict{server='db01'}",
         drive_fails,
     ),
@@ -179,31 +187,42 @@ SCENES = (
     ),
 )
 
-EXPECTED = (
-    "everything here is simulated: %d servers on loopback inside this process. No mail leaves, nobody is called",
+SIMULATED = "everything here is simulated: %d servers on loopback inside this process"
+IN_SECONDS = (
+    "no mail leaves, nobody is called",
     "seconds stand for minutes: checks run every 10 s, customers would be told after 30 s, lamps are read every 20 s",
+)
+"""What is said where the configuration is the demo's own."""
+EXPECTED = (
     "meant to be so: app02's certificate expired 3 days ago, shop02's ends in 10 days, spare01 is switched off,"
     " batch01's locate lamp is on, lab01 is not managed; web02's lamps are read by IPMI and SNMP, app01's by IPMI and"
-    " Redfish, all others by IPMI",
+    " Redfish, all others by IPMI"
 )
-"""What is said first. The first one names the size of the fleet."""
 
 
-async def tell(fleet: Fleet, sleep: Callable[[float], Awaitable[None]]) -> None:
-    """Tell the story, round after round, until cancelled."""
-    for line in EXPECTED:
-        _say(0, line % len(fleet) if "%d" in line else line)
-    began = 0
+async def tell(
+    fleet: Fleet, sleep: Callable[[float], Awaitable[None]], *, notice: int = NOTICE, before: Sequence[str] = IN_SECONDS
+) -> None:
+    """Tell the story, round after round, until cancelled.
+
+    ``notice`` is the confirmed outage after which customers are told, in ms; ``before`` is said first.
+    """
+    for line in (SIMULATED % len(fleet), *before, EXPECTED):
+        _say(0, line)
+    later = max(0, OUTAGE * notice // NOTICE - OUTAGE)
+    began = now = 0
     while True:
-        now = began
         for scene in SCENES:
-            await sleep(began + scene.at - now)
-            now = began + scene.at
+            at = began + scene.at + (later if scene.at >= MENDING else 0)
+            await sleep(at - now)
+            now = at
             await scene.happen(fleet)
-            _say(now, f"{scene.server}: {scene.words} (watch {scene.watch})")
-        _say(now, f"all is as it was at the beginning; the story begins anew at {_clock(began + ROUND)}")
-        began += ROUND
+            words = scene.words.format(notice=durations.text(notice))
+            _say(now, f"{scene.server}: {words} (watch {scene.watch})")
+        began += ROUND + later
+        _say(now, f"all is as it was at the beginning; the story begins anew at {_clock(began)}")
         await sleep(began - now)
+        now = began
 
 
 def _say(seconds: int, words: str) -> None:

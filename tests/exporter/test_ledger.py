@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -275,6 +276,11 @@ async def test_a_ledger_of_a_newer_version_is_refused(ledger: Ledger, storage: P
     ledger.close()
     with pytest.raises(StorageError, match="written by a newer dserver-exporter"):
         Ledger.open(storage, SystemClock())
+
+
+def test_a_storage_path_that_is_made_is_for_its_owner_only(tmp_path: Path) -> None:
+    Ledger.open(tmp_path / "new", SystemClock()).close()
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
 
 
 def test_a_storage_path_that_cannot_be_made_is_refused_with_the_remedy(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from collectors.reading import HardwareReading, Lamp, ServiceReading, Verdict, w
 from exporter.clock import Moment
 from exporter.config import load
 from exporter.demo import Demo
+from exporter.demo.fleet import CUSTOMERS
 from exporter.demo.story import ROUND, SCENES
 from exporter.families import FAMILIES
 from exporter.inventory import Config
@@ -267,6 +268,35 @@ async def test_it_is_told_in_plain_words_within_two_minutes_and_every_line_says_
         assert words in story
     assert lines[-1].endswith("the story begins anew at 05:00")
     assert '"' not in story, "logfmt would escape it"
+
+
+async def test_watched_by_a_configuration_of_ones_own_the_outage_outlasts_its_limit(
+    time: VirtualTime, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "demo")
+    file = folder / "dserver.yml"
+    customers = ", ".join(
+        f"{{id: {customer['id']}, name: x, contacts: [{{name: x, email: x@x.example}}]}}" for customer in CUSTOMERS
+    )
+    file.write_text(f"include: [fleet/servers.yml]\nglobal: {{outage_notice_after: 10m}}\ncustomers: [{customers}]\n")
+    async with Demo(time.sleep, folder / "fleet", file) as demo:
+        config, _ = load(file)
+        assert len(config.servers) == len(demo.fleet)
+        telling = asyncio.create_task(demo.story())
+        for _ in SCENES:
+            await time.step()
+        telling.cancel()
+    lines = [record.getMessage() for record in caplog.records if record.name == "demo"]
+    assert f"{file} says who is told of what; of an outage after 10m" in "\n".join(lines)
+    [dies, returns] = [seconds(line) for line in lines if "shop01: its https service" in line]
+    assert returns - dies == 1000
+    assert "After 10m its customer is to be told" in "\n".join(lines)
+    assert stat.S_IMODE((folder / "fleet").stat().st_mode) == 0o700
+
+
+def seconds(line: str) -> int:
+    minutes, _, rest = line.removeprefix("DEMO ").partition(":")
+    return 60 * int(minutes) + int(rest[:2])
 
 
 def test_every_series_that_the_story_names_exists() -> None:

@@ -1,0 +1,165 @@
+"""One customer: their servers, what is broken, what is owed, what ends soon."""
+
+from dashboards.generate import queries as q
+from dashboards.generate import states, variables
+from dashboards.generate.boards import shared
+from dashboards.generate.vocabulary import BAD, NOTICE, WARN, Board, Column, Query, Row, number, some, state_timeline
+from dashboards.generate.vocabulary import table_of
+
+_OF = q.ONE_CUSTOMER
+_MACHINES = q.inventory("customer_id, site", _OF)
+_ALL = '{server=~".+"}'
+
+
+def _of_customer(vector: str) -> str:
+    return q.of_fleet(vector, fleet=_OF)
+
+
+def _per_server(vector: str) -> str:
+    return f"({_MACHINES}) * on (server) group_left () ({vector})"
+
+
+_DOWN = "count by (server) (max by (server, check) (dserver_service_down_since_timestamp_seconds))"
+_CONTRACT = "max by (server) (dserver_os_contract_end_timestamp_seconds)"
+_DETAILS = q.inventory("customer_id, site, rack, os, managed", _OF)
+
+BOARD = Board(
+    "customer",
+    "Customer",
+    "Everything about one customer: servers, outages, lamps, reports that are owed, contracts and certificates that end.",
+    (variables.ONE_CUSTOMER,),
+    (
+        Row(
+            4,
+            (
+                number(
+                    "Servers",
+                    "Servers that the customer leases.",
+                    f"count({_MACHINES})",
+                    width=4,
+                    base=NOTICE,
+                ),
+                number(
+                    "Open outages",
+                    "Checks of the customer that have failed since their last success.",
+                    q.total(f"{q.by_check('dserver_service_down_since_timestamp_seconds', _ALL)} and on (server) {_OF}"),
+                    width=5,
+                    states=some(BAD),
+                ),
+                number(
+                    "Servers with an abnormal lamp",
+                    "Servers of the customer with a lamp that is critical or warning.",
+                    q.total(f"max by (server) (dserver_server_lamp_verdict) > 0 and on (server) {_OF}"),
+                    width=5,
+                    states=some(BAD),
+                ),
+                number(
+                    "Reports owed",
+                    "Outage reports that the customer has to have by the next business day.",
+                    q.total(
+                        "max by (server, incident) (dserver_incident_report_due_timestamp_seconds)"
+                        f" and on (server) {_OF}"
+                    ),
+                    width=5,
+                    states=some(WARN),
+                ),
+                number(
+                    "Servers in maintenance",
+                    "Servers of the customer in a maintenance window now: the customer is not told of their outages.",
+                    q.total(f"max by (server) (dserver_server_maintenance) == 1 and on (server) {_OF}"),
+                    width=5,
+                    states=some(NOTICE),
+                ),
+            ),
+        ),
+        Row(8, (shared.open_outages(24, fleet=_OF),)),
+        Row(
+            9,
+            (
+                table_of(
+                    "Servers of the customer",
+                    "Where each server is, its lamps' verdict, how many of its checks are down, and in how many days the "
+                    "contract ends with its operating system.",
+                    (
+                        _DETAILS,
+                        f"({_DETAILS}) * on (server) group_left () max by (server) (dserver_server_lamp_verdict)",
+                        f"({_DETAILS}) * on (server) group_left ()"
+                        f" ({_DOWN} or max by (server) (dserver_response_level) * 0)",
+                        f"({_DETAILS}) * on (server) group_left () (({_CONTRACT} - time()) / 86400)",
+                    ),
+                    (
+                        shared.SERVER,
+                        shared.SITE,
+                        Column("rack", "Rack", 90),
+                        Column("os", "Operating system", 150),
+                        Column("managed", "Managed", 100, states=states.IS_MANAGED),
+                        Column("Value #B", "Lamps", 120, states=states.VERDICT),
+                        Column("Value #C", "Checks down", 120, states=some(BAD)),
+                        Column("Value #D", "Contract ends in days", 180, states=states.DAYS_LEFT, decimals=0),
+                    ),
+                    width=24,
+                    worst_first=("Value #C", "Value #B"),
+                ),
+            ),
+        ),
+        Row(
+            9,
+            (
+                state_timeline(
+                    "Checks over time",
+                    "When each check of the customer was up and down.",
+                    Query(
+                        f"max by (server, check) (dserver_service_up) and on (server) {_OF}",
+                        "{{server}} {{check}}",
+                    ),
+                    states.UP,
+                    width=24,
+                    links=(shared.TO_CHECK_OF_SERIES,),
+                    none="no check is configured",
+                ),
+            ),
+        ),
+        Row(7, (shared.abnormal_lamps(14, fleet=_OF), shared.reports_due(10, fleet=_OF))),
+        Row(
+            8,
+            (
+                table_of(
+                    "Certificates of the customer",
+                    "The certificate that each service showed last, the next to end first. Below zero days it is "
+                    "expired; amber from 30 days.",
+                    (
+                        _of_customer(
+                            "(max by (server, check) (dserver_service_certificate_expiry_timestamp_seconds) - time())"
+                            " / 86400"
+                        ),
+                        _of_customer(
+                            "max by (server, check) (dserver_service_certificate_expiry_timestamp_seconds) * 1000"
+                        ),
+                    ),
+                    (
+                        shared.SERVER,
+                        shared.CHECK,
+                        Column("Value #A", "Days left", 110, states=states.DAYS_LEFT, decimals=0),
+                        Column("Value #B", "Expires", 130, unit="time:YYYY-MM-DD"),
+                    ),
+                    width=12,
+                    worst_first=("Value #A",),
+                    ascending=True,
+                ),
+                table_of(
+                    "Open incidents of the customer",
+                    "Incidents that are not closed yet. One ends when its checks are well again and the lamps were seen "
+                    "to be normal after that.",
+                    _of_customer("max by (server, incident, kind) (dserver_incident_open)"),
+                    (
+                        shared.SERVER,
+                        Column("kind", "Kind", 130, states=states.KIND),
+                        Column("incident", "Incident", 280),
+                    ),
+                    width=12,
+                ),
+            ),
+        ),
+    ),
+    since="now-24h",
+)

@@ -1,8 +1,8 @@
 """The parts of which the dashboards' queries are made.
 
-Each server, check and lamp is merged over jobs and instances first (`max by`), so that two scrape jobs or a standby count
-once. The inventory is joined with `topk by (server) (1, ...)`: while a server moves to another rack there are two of its
-series, and a plain join fails for every server at once (docs/alerting.md).
+Each server, check and lamp is merged over jobs and instances first (`max by`), so that two scrape jobs or a standby
+count once. The inventory is joined with `topk by (server) (1, ...)`: while a server moves to another rack there are two
+of its series, and a plain join fails for every server at once (docs/alerting.md).
 """
 
 FLEET = 'dserver_server_info{site=~"$site",customer_id=~"$customer",server=~"$server"}'

@@ -1,6 +1,7 @@
 """The closed values of metrics as they are shown: with a symbol and a word, never by colour alone."""
 
 from dashboards.generate.vocabulary import BAD, GOOD, GREY, NOTICE, WARN, WITHOUT_END, State, States
+from exporter.words import LAMPS
 
 VERDICT: States = (
     State(2, BAD, "critical", "✖"),
@@ -58,5 +59,6 @@ REASON: States = _words(
     misconfigured="our side: settings",
     internal="our side: defect or resources",
 )
+LAMP: States = tuple(State(lamp.value, "", word) for lamp, word in LAMPS["en"].items())
 KIND: States = _words(outage="outage", lamp="lamp", reboot_request="reboot request")
 IS_MANAGED: States = _words(true="managed", false="not managed")

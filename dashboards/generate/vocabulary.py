@@ -26,9 +26,9 @@ DATASOURCE = c.DataSourceRef(type_val="prometheus", uid="${datasource}")
 TIMEZONE = "Asia/Tokyo"
 COLUMNS = 24
 
-# -- states: a symbol, a word and a colour, so that nobody needs to see the colour (after Okabe and Ito) ----------------
+# -- states: a symbol, a word and a colour, so that nobody needs to see the colour (after Okabe and Ito) -------------
 
-GOOD, NOTICE, WARN, BAD, GREY = "#009E73", "#56B4E9", "#E69F00", "#D55E00", "#8F8F8F"
+GOOD, NOTICE, WARN, BAD, GREY = "#007A5A", "#0072B2", "#F2C200", "#C84600", "#6E6E6E"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def some(colour: str) -> States:
     return (State(0, GOOD, "none", "●"), State(1, colour, to=WITHOUT_END))
 
 
-# -- links --------------------------------------------------------------------------------------------------------------
+# -- links -----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,11 @@ class RunbookLink:
 
     def build(self, language: Language) -> db.DashboardLink:
         """Return it as a data link."""
-        return db.DashboardLink(say(self.title, language)).url("${runbooks}/${__data.fields.alertname}.md").target_blank(True)
+        return (
+            db.DashboardLink(say(self.title, language))
+            .url("${runbooks}/${__data.fields.alertname}.md")
+            .target_blank(True)
+        )
 
 
 def of_row(name: str) -> str:
@@ -100,7 +104,7 @@ def of_series(name: str) -> str:
     return f"${{__field.labels.{name}}}"
 
 
-# -- queries and panels -------------------------------------------------------------------------------------------------
+# -- queries and panels ----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +139,7 @@ class Panel:
         """Return the SDK's builder."""
         panel = self.draw(language)
         panel.id(number).title(say(self.title, language)).description(say(self.description, language))
-        panel.datasource(DATASOURCE).grid_pos(place).no_value(f"● {say(self.none, language)}")
+        panel.datasource(DATASOURCE).grid_pos(place).no_value(f"– {say(self.none, language)}")
         for ref, query in zip(ascii_uppercase, self.queries, strict=False):
             panel.with_target(self._target(ref, query, language))
         return panel
@@ -180,9 +184,9 @@ def number(
     links: Sequence[Link] = (),
     sizes: tuple[int, int] | None = None,
     decimals: int | None = None,
-    base: str = NOTICE,
+    base: str = GREY,
     colours: Mapping[str, str] | None = None,
-    none: str = "none",
+    none: str = "not known",
 ) -> Panel:
     """Return one or a few large values. ``sizes`` are of name and value in pixels, else as large as fits.
 
@@ -199,6 +203,7 @@ def number(
             .color_mode(c.BigValueColorMode.BACKGROUND_SOLID)
             .justify_mode(c.BigValueJustifyMode.CENTER)
             .text_mode(c.BigValueTextMode.AUTO)
+            .wide_layout(False)
             .orientation(c.VizOrientation.AUTO)
             .reduce_options(cb.ReduceDataOptions().calcs(["lastNotNull"]).values(False))
         )
@@ -220,7 +225,7 @@ def number(
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table: a label, or the value of the query with a letter (``Value #A``, of a single one ``Value``)."""
+    """A column of a table: a label, or the value of a query: ``Value #A``, of a single one ``Value``."""
 
     field: str
     title: str
@@ -280,23 +285,51 @@ def table_of(
             .thresholds(_plain(GREY))
             .color_scheme(db.FieldColor().mode(d.FieldColorModeId.THRESHOLDS))
             .align(c.FieldTextAlignment.LEFT)
-            .sort_by([cb.TableSortByFieldState().display_name(titles[name]).desc(not ascending) for name in worst_first])
+            .sort_by(
+                [cb.TableSortByFieldState().display_name(titles[name]).desc(not ascending) for name in worst_first]
+            )
         )
+        names = {column.field: column.field for column in columns}
         if len(asked) > 1:
+            names = {field: f"{field} ({_ONLY})" if field.startswith("Value") else field for field in names}
             panel = panel.with_transformation(d.DataTransformerConfig(id_val="merge", options={}))
-        order = {column.field: index for index, column in enumerate(columns)}
-        chosen = {"include": {"names": [column.field for column in columns]}}
-        panel = panel.with_transformation(d.DataTransformerConfig(id_val="filterFieldsByName", options=chosen))
+            panel = panel.with_transformation(_rows_of(columns))
+        else:
+            chosen = {"include": {"names": list(names)}}
+            panel = panel.with_transformation(d.DataTransformerConfig(id_val="filterFieldsByName", options=chosen))
+        order = {name: index for index, name in enumerate(names.values())}
         panel = panel.with_transformation(
             d.DataTransformerConfig(
                 id_val="organize", options={"excludeByName": {}, "indexByName": order, "renameByName": {}}
             )
         )
         for column in columns:
-            panel = panel.override_by_name(column.field, column.override(language))
+            panel = panel.override_by_name(names[column.field], column.override(language))
         return panel
 
     return Panel(title, description, width, asked, draw, instant=True, table=True, none=none)
+
+
+_ONLY = "lastNotNull"
+"""How the one value of a group is taken."""
+
+
+def _rows_of(columns: Sequence[Column]) -> d.DataTransformerConfig:
+    """Return the grouping by all labels: one row each, and no table at all where no query gave any.
+
+    Merged without it, empty answers are a table with the headings of the values and "No data", whatever was to be said.
+    """
+    fields = {
+        column.field: {"operation": "aggregate", "aggregations": [_ONLY]}
+        if column.field.startswith("Value")
+        else {"operation": "groupby", "aggregations": []}
+        for column in columns
+    }
+    return d.DataTransformerConfig(id_val="groupBy", options={"fields": fields})
+
+
+def _sorted_by(title: str, *, ascending: bool) -> cb.TableSortByFieldState:
+    return cb.TableSortByFieldState().display_name(title).desc(not ascending)
 
 
 def state_timeline(
@@ -411,12 +444,12 @@ def _unit(unit: str, language: Language) -> str:
     return f"suffix: {say(unit.removeprefix('word:'), language)}" if unit.startswith("word:") else unit
 
 
-# -- dashboards ---------------------------------------------------------------------------------------------------------
+# -- dashboards ------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """What a reader can choose: the values of a label. ``choices`` says how many at once: one, or any (all at first)."""
+    """What a reader can choose: one of the values of a label, or ``any`` of them (at first all)."""
 
     name: str
     title: str

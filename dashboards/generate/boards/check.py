@@ -2,8 +2,17 @@
 
 from dashboards.generate import states, variables
 from dashboards.generate.boards import shared
-from dashboards.generate.vocabulary import BAD, NOTICE, WARN, Board, Query, Row, named, number, state_timeline
-from dashboards.generate.vocabulary import time_series
+from dashboards.generate.vocabulary import (
+    BAD,
+    WARN,
+    Board,
+    Query,
+    Row,
+    named,
+    number,
+    state_timeline,
+    time_series,
+)
 
 _OF = '{server="$server",check="$check"}'
 
@@ -23,26 +32,66 @@ BOARD = Board(
         Row(
             4,
             (
-                number("State", "Last result of the check. Void attempts, our own fault, change nothing.",
-                       _one("dserver_service_up"), width=4, states=states.UP, none="no result yet"),
-                number("Confirmed outage", "How long the present outage is confirmed: time between failed attempts. 0 "
-                       "while it is up; from ten minutes on the customer is told.", _one("dserver_service_outage_seconds"),
-                       width=5, unit=shared.LENGTH, base="#009E73", steps={1: WARN, 600: BAD}, none="no result yet"),
-                number("Down since", "When the present outage began.", f"{_DOWN_SINCE} * 1000", width=5,
-                       unit=shared.TIME, base=BAD, none="it is not down"),
-                number("Ran ago", "How long ago the last attempt began.",
-                       f"time() - {_one('dserver_service_check_last_run_timestamp_seconds')}", width=5,
-                       unit=shared.LENGTH, steps={1800: BAD}, none="it has not run yet"),
-                number("Certificate ends in", "Days until the certificate that the service showed last expires.",
-                       f"({_one('dserver_service_certificate_expiry_timestamp_seconds')} - time()) / 86400", width=5,
-                       states=states.DAYS_LEFT, unit=shared.DAYS, decimals=0, none="it shows no certificate"),
+                number(
+                    "State",
+                    "Last result of the check. Void attempts, our own fault, change nothing.",
+                    _one("dserver_service_up"),
+                    width=4,
+                    states=states.UP,
+                    none="no result yet",
+                ),
+                number(
+                    "Confirmed outage",
+                    "How long the present outage is confirmed: time between failed attempts. 0 "
+                    "while it is up; from ten minutes on the customer is told.",
+                    _one("dserver_service_outage_seconds"),
+                    width=5,
+                    unit=shared.LENGTH,
+                    base="#009E73",
+                    steps={1: WARN, 600: BAD},
+                    none="no result yet",
+                ),
+                number(
+                    "Down since",
+                    "When the present outage began.",
+                    f"{_DOWN_SINCE} * 1000",
+                    width=5,
+                    unit=shared.TIME,
+                    base=BAD,
+                    none="it is not down",
+                ),
+                number(
+                    "Ran ago",
+                    "How long ago the last attempt began.",
+                    f"time() - {_one('dserver_service_check_last_run_timestamp_seconds')}",
+                    width=5,
+                    unit=shared.LENGTH,
+                    steps={1800: BAD},
+                    none="it has not run yet",
+                ),
+                number(
+                    "Certificate ends in",
+                    "Days until the certificate that the service showed last expires.",
+                    f"({_one('dserver_service_certificate_expiry_timestamp_seconds')} - time()) / 86400",
+                    width=5,
+                    states=states.DAYS_LEFT,
+                    unit=shared.DAYS,
+                    decimals=0,
+                    none="it shows no certificate",
+                ),
             ),
         ),
         Row(
             5,
             (
-                state_timeline("History", "When the check was up and down.",
-                               named(_one("dserver_service_up"), "State"), states.UP, width=24, none="no result yet"),
+                state_timeline(
+                    "History",
+                    "When the check was up and down.",
+                    named(_one("dserver_service_up"), "State"),
+                    states.UP,
+                    width=24,
+                    none="no result yet",
+                ),
             ),
         ),
         Row(
@@ -61,28 +110,54 @@ BOARD = Board(
         Row(
             8,
             (
-                time_series("How long it takes", "Duration of the last attempt.",
-                            named(_one("dserver_service_check_duration_seconds"), "duration"), width=12, unit="s",
-                            none="no result yet"),
-                time_series("Confirmed outage over time", "How long the outage was confirmed. The dashed line is the "
-                            "tenth minute, at which the customer is told.",
-                            named(_one("dserver_service_outage_seconds"), "confirmed outage"), width=12, unit="s",
-                            limits={600: BAD}, none="no result yet"),
+                time_series(
+                    "How long it takes",
+                    "Duration of the last attempt.",
+                    named(_one("dserver_service_check_duration_seconds"), "duration"),
+                    width=12,
+                    unit="s",
+                    none="no result yet",
+                ),
+                time_series(
+                    "Confirmed outage over time",
+                    "How long the outage was confirmed. The dashed line is the "
+                    "tenth minute, at which the customer is told.",
+                    named(_one("dserver_service_outage_seconds"), "confirmed outage"),
+                    width=12,
+                    unit="s",
+                    limits={600: BAD},
+                    none="no result yet",
+                ),
             ),
         ),
         Row(
             4,
             (
-                number("Customer told at", "When the customer was told of the present outage, as the ledger knows it.",
-                       f"{_one('dserver_outage_notified_timestamp_seconds')} * 1000", width=8, unit=shared.TIME,
-                       none="nothing recorded"),
-                number("Share of time up", "Over the dashboard's time range. The month's availability, without "
-                       "maintenance and void spells, is told by dserver-exporter availability.",
-                       f"max(avg_over_time(dserver_service_up{_OF}[$__range]))", width=8, unit="percentunit",
-                       decimals=2, base=NOTICE, none="no result yet"),
-                number("Maintenance", "Whether the server is in a maintenance window: the customer is not told of "
-                       "outages.", 'max(dserver_server_maintenance{server="$server"})', width=8,
-                       states=states.MAINTENANCE),
+                number(
+                    "Customer told at",
+                    "When the customer was told of the present outage, as the ledger knows it.",
+                    f"{_one('dserver_outage_notified_timestamp_seconds')} * 1000",
+                    width=8,
+                    unit=shared.TIME,
+                    none="nothing recorded",
+                ),
+                number(
+                    "Share of time up",
+                    "Over the dashboard's time range. The month's availability, without "
+                    "maintenance and void spells, is told by dserver-exporter availability.",
+                    f"max(avg_over_time(dserver_service_up{_OF}[$__range]))",
+                    width=8,
+                    unit="percentunit",
+                    decimals=2,
+                    none="no result yet",
+                ),
+                number(
+                    "Maintenance",
+                    "Whether the server is in a maintenance window: the customer is not told of outages.",
+                    'max(dserver_server_maintenance{server="$server"})',
+                    width=8,
+                    states=states.MAINTENANCE,
+                ),
             ),
         ),
     ),

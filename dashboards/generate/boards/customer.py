@@ -3,8 +3,19 @@
 from dashboards.generate import queries as q
 from dashboards.generate import states, variables
 from dashboards.generate.boards import shared
-from dashboards.generate.vocabulary import BAD, NOTICE, WARN, Board, Column, Query, Row, number, some, state_timeline
-from dashboards.generate.vocabulary import table_of
+from dashboards.generate.vocabulary import (
+    BAD,
+    NOTICE,
+    WARN,
+    Board,
+    Column,
+    Query,
+    Row,
+    number,
+    some,
+    state_timeline,
+    table_of,
+)
 
 _OF = q.ONE_CUSTOMER
 _MACHINES = q.inventory("customer_id, site", _OF)
@@ -37,12 +48,13 @@ BOARD = Board(
                     "Servers that the customer leases.",
                     f"count({_MACHINES})",
                     width=4,
-                    base=NOTICE,
                 ),
                 number(
                     "Open outages",
                     "Checks of the customer that have failed since their last success.",
-                    q.total(f"{q.by_check('dserver_service_down_since_timestamp_seconds', _ALL)} and on (server) {_OF}"),
+                    q.total(
+                        f"{q.by_check('dserver_service_down_since_timestamp_seconds', _ALL)} and on (server) {_OF}"
+                    ),
                     width=5,
                     states=some(BAD),
                 ),

@@ -5,11 +5,25 @@ from collections.abc import Sequence
 from dashboards.generate import queries as q
 from dashboards.generate import variables
 from dashboards.generate.boards import shared
-from dashboards.generate.vocabulary import BAD, GREY, NOTICE, WARN, Board, Column, Query, Row, named, number, some
-from dashboards.generate.vocabulary import table_of, time_series
+from dashboards.generate.vocabulary import (
+    BAD,
+    GREY,
+    NOTICE,
+    WARN,
+    Board,
+    Column,
+    Panel,
+    Query,
+    Row,
+    named,
+    number,
+    some,
+    table_of,
+    time_series,
+)
 
 
-def _verdicts(title: str, description: str, queries: Sequence[str], leading: Sequence[Column], width: int):
+def _verdicts(title: str, description: str, queries: Sequence[str], leading: Sequence[Column], width: int) -> Panel:
     return table_of(
         title,
         description,
@@ -39,39 +53,77 @@ BOARD = Board(
         Row(
             4,
             (
-                number("Servers", "Servers in the inventory.", f"count({q.inventory()})", width=4, base=NOTICE),
-                number("Critical", "Servers with a critical lamp.",
-                       q.total(q.within_fleet(f"{_VERDICT} == 2")), width=4, states=some(BAD)),
-                number("Warning", "Servers whose worst lamp is a warning.",
-                       q.total(q.within_fleet(f"{_VERDICT} == 1")), width=4, states=some(WARN)),
-                number("Unknown", "Servers of whose lamps nothing is known for certain: a source could not be read, or "
-                       "there is none.", q.total(q.within_fleet(f"{_VERDICT} == -1")), width=4, states=some(GREY)),
-                number("Switched off", "Servers that are powered off; some are meant to be.",
-                       q.total(q.within_fleet(f"{q.by_server('dserver_power_on')} == 0")), width=4,
-                       states=some(NOTICE)),
-                number("Locate lamps lit", "Servers whose locate lamp is lit: somebody looks for them.",
-                       q.total(q.within_fleet(f"{q.by_server('dserver_locate_lamp_on')} == 1")), width=4,
-                       states=some(NOTICE)),
+                number("Servers", "Servers in the inventory.", f"count({q.inventory()})", width=4),
+                number(
+                    "Critical",
+                    "Servers with a critical lamp.",
+                    q.total(q.within_fleet(f"{_VERDICT} == 2")),
+                    width=4,
+                    states=some(BAD),
+                ),
+                number(
+                    "Warning",
+                    "Servers whose worst lamp is a warning.",
+                    q.total(q.within_fleet(f"{_VERDICT} == 1")),
+                    width=4,
+                    states=some(WARN),
+                ),
+                number(
+                    "Unknown",
+                    "Servers of whose lamps nothing is known for certain: a source could not be read, or "
+                    "there is none.",
+                    q.total(q.within_fleet(f"{_VERDICT} == -1")),
+                    width=4,
+                    states=some(GREY),
+                ),
+                number(
+                    "Switched off",
+                    "Servers that are powered off; some are meant to be.",
+                    q.total(q.within_fleet(f"{q.by_server('dserver_power_on')} == 0")),
+                    width=4,
+                    states=some(NOTICE),
+                ),
+                number(
+                    "Locate lamps lit",
+                    "Servers whose locate lamp is lit: somebody looks for them.",
+                    q.total(q.within_fleet(f"{q.by_server('dserver_locate_lamp_on')} == 1")),
+                    width=4,
+                    states=some(NOTICE),
+                ),
             ),
         ),
         Row(
             8,
             (
-                _verdicts("By vendor", "Servers and their lamps by the manufacturer that the hardware names.",
-                          q.hardware_by("manufacturer"), (Column("manufacturer", "Manufacturer"),), 12),
-                _verdicts("By model", "Servers and their lamps by the model that the hardware names.",
-                          q.hardware_by("manufacturer, model"),
-                          (Column("manufacturer", "Manufacturer", 160), Column("model", "Model")), 12),
+                _verdicts(
+                    "By vendor",
+                    "Servers and their lamps by the manufacturer that the hardware names.",
+                    q.hardware_by("manufacturer"),
+                    (Column("manufacturer", "Manufacturer"),),
+                    12,
+                ),
+                _verdicts(
+                    "By model",
+                    "Servers and their lamps by the model that the hardware names.",
+                    q.hardware_by("manufacturer, model"),
+                    (Column("manufacturer", "Manufacturer", 160), Column("model", "Model")),
+                    12,
+                ),
             ),
         ),
         Row(
             8,
             (
-                _verdicts("By site", "Servers and their lamps by site.", q.place_by("site"),
-                          (Column("site", "Site"),), 12),
-                _verdicts("By rack", "Servers and their lamps by rack: several in one rack point to its power or its "
-                          "cooling.", q.place_by("site, rack"), (Column("site", "Site", 160), Column("rack", "Rack")),
-                          12),
+                _verdicts(
+                    "By site", "Servers and their lamps by site.", q.place_by("site"), (Column("site", "Site"),), 12
+                ),
+                _verdicts(
+                    "By rack",
+                    "Servers and their lamps by rack: several in one rack point to its power or its cooling.",
+                    q.place_by("site, rack"),
+                    (Column("site", "Site", 160), Column("rack", "Rack")),
+                    12,
+                ),
             ),
         ),
         Row(

@@ -3,8 +3,19 @@
 from dashboards.generate import queries as q
 from dashboards.generate import states, variables
 from dashboards.generate.boards import shared
-from dashboards.generate.vocabulary import BAD, WARN, Board, Column, Query, Row, named, number, some, table_of
-from dashboards.generate.vocabulary import time_series
+from dashboards.generate.vocabulary import (
+    BAD,
+    WARN,
+    Board,
+    Column,
+    Query,
+    Row,
+    named,
+    number,
+    some,
+    table_of,
+    time_series,
+)
 
 
 def _open(kind: str) -> str:
@@ -25,17 +36,43 @@ BOARD = Board(
         Row(
             4,
             (
-                number("Outages", "Open incidents of kind outage: of a server whose checks are not all well, or whose "
-                       "lamps were not seen to be normal since.", _open("outage"), width=4, states=some(BAD)),
+                number(
+                    "Outages",
+                    "Open incidents of kind outage: of a server whose checks are not all well, or whose "
+                    "lamps were not seen to be normal since.",
+                    _open("outage"),
+                    width=4,
+                    states=some(BAD),
+                ),
                 number("Critical lamps", "Open incidents of kind lamp.", _open("lamp"), width=4, states=some(BAD)),
-                number("Reboots asked for", "Reboots that customers asked for and that are not done.",
-                       _open("reboot-request"), width=4, states=some(WARN)),
-                number("Reports late", "Reports that are owed and whose time has passed.", _due("<= 0"), width=4,
-                       states=some(BAD)),
-                number("Reports due within seven hours", "Reports that are due within seven hours: today, from 10:00 on.",
-                       _due("> 0 <= 25200"), width=4, states=some(WARN)),
-                number("Mails waiting", "Mails in the exporter's outbox that were not handed over yet.",
-                       "sum(dserver_outbox_pending)", width=4, states=some(WARN)),
+                number(
+                    "Reboots asked for",
+                    "Reboots that customers asked for and that are not done.",
+                    _open("reboot-request"),
+                    width=4,
+                    states=some(WARN),
+                ),
+                number(
+                    "Reports late",
+                    "Reports that are owed and whose time has passed.",
+                    _due("<= 0"),
+                    width=4,
+                    states=some(BAD),
+                ),
+                number(
+                    "Reports due within seven hours",
+                    "Reports that are due within seven hours: today, from 10:00 on.",
+                    _due("> 0 <= 25200"),
+                    width=4,
+                    states=some(WARN),
+                ),
+                number(
+                    "Mails waiting",
+                    "Mails in the exporter's outbox that were not handed over yet.",
+                    "sum(dserver_outbox_pending)",
+                    width=4,
+                    states=some(WARN),
+                ),
             ),
         ),
         Row(

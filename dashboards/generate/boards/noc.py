@@ -3,8 +3,21 @@
 from dashboards.generate import queries as q
 from dashboards.generate import states, variables
 from dashboards.generate.boards import shared
-from dashboards.generate.vocabulary import BAD, GREY, NOTICE, WARN, Board, Query, Row, State, named, number, some
-from dashboards.generate.vocabulary import status_history
+from dashboards.generate.vocabulary import (
+    BAD,
+    GOOD,
+    GREY,
+    NOTICE,
+    WARN,
+    Board,
+    Query,
+    Row,
+    State,
+    named,
+    number,
+    some,
+    status_history,
+)
 
 _BIG = (20, 44)
 _TILE = (26, 40)
@@ -82,7 +95,6 @@ BOARD = Board(
                     width=3,
                     states=states.BUSINESS,
                     sizes=(20, 26),
-                    none="not known",
                 ),
                 number(
                     "The monitoring itself",
@@ -102,21 +114,23 @@ BOARD = Board(
             4,
             (
                 number(
-                    "The worst outages: customer, server, check, level, and for how long",
+                    "The worst outages: level, customer, server, check, and for how long",
                     "The six worst of the open outages, by level and then by length, in letters for the wall. All are in "
                     "the table below.",
-                    Query(_TILES, "{{customer_id}}  {{server}}  {{check}}  L{{level}}"),
+                    Query(_TILES, "L{{level}} · {{customer_id}} · {{server}} · {{check}} · "),
                     width=24,
                     unit=shared.LENGTH,
-                    base=BAD,
+                    base=GOOD,
+                    steps={1e-9: BAD},
                     sizes=_TILE,
+                    none="none",
                     links=(shared.TO_CHECK_OF_SERIES,),
                 ),
             ),
         ),
-        Row(8, (shared.open_outages(24, tall=True),)),
+        Row(7, (shared.open_outages(24, tall=True),)),
         Row(
-            8,
+            6,
             (
                 shared.abnormal_lamps(12),
                 status_history(
@@ -134,7 +148,7 @@ BOARD = Board(
                 ),
             ),
         ),
-        Row(7, (shared.reports_due(10), shared.alerts(14))),
+        Row(6, (shared.reports_due(10), shared.alerts(14))),
     ),
     since="now-3h",
     refresh="30s",

@@ -3,8 +3,21 @@
 from dashboards.generate import queries as q
 from dashboards.generate import states, variables
 from dashboards.generate.boards import shared
-from dashboards.generate.vocabulary import BAD, GOOD, NOTICE, WARN, Board, Column, Query, Row, State, number, some
-from dashboards.generate.vocabulary import state_timeline, table_of, time_series
+from dashboards.generate.vocabulary import (
+    BAD,
+    GOOD,
+    WARN,
+    Board,
+    Column,
+    Query,
+    Row,
+    State,
+    number,
+    some,
+    state_timeline,
+    table_of,
+    time_series,
+)
 
 _OF = '{server="$server"}'
 
@@ -33,24 +46,63 @@ BOARD = Board(
         Row(
             4,
             (
-                number("Lamps", "The worst of the server's lamps.", _one("dserver_server_lamp_verdict"), width=4,
-                       states=states.VERDICT, none="no lamp source"),
-                number("Open outages", "Checks of the server that have failed since their last success.",
-                       q.total(f"max by (check) (dserver_service_down_since_timestamp_seconds{_OF})"), width=4,
-                       states=some(BAD)),
-                number("Response level", "What the contract asks for: 1 log in and restart the service, 2 reboot the "
-                       "platform, since nobody can log in.", _one("dserver_response_level"), width=4,
-                       states=states.LEVEL),
-                number("Power", "Whether the server is powered on.", _one("dserver_power_on"), width=3,
-                       states=states.POWER, none="not known"),
-                number("Locate lamp", "Whether the locate (identify, UID) lamp is lit. It is never a fault.",
-                       _one("dserver_locate_lamp_on"), width=3, states=states.LOCATE, none="not known"),
-                number("Maintenance", "Whether the server is in a maintenance window: the customer is not told of "
-                       "outages.", _one("dserver_server_maintenance"), width=3, states=states.MAINTENANCE),
-                number("Contract ends in", "Days until the contract ends with the operating system; managed servers whose "
-                       "system the contract names.",
-                       f"({_one('dserver_os_contract_end_timestamp_seconds')} - time()) / 86400", width=3,
-                       states=states.DAYS_LEFT, unit=shared.DAYS, decimals=0, none="no end is named"),
+                number(
+                    "Lamps",
+                    "The worst of the server's lamps.",
+                    _one("dserver_server_lamp_verdict"),
+                    width=4,
+                    states=states.VERDICT,
+                    none="no lamp source",
+                ),
+                number(
+                    "Open outages",
+                    "Checks of the server that have failed since their last success.",
+                    q.total(f"max by (check) (dserver_service_down_since_timestamp_seconds{_OF})"),
+                    width=4,
+                    states=some(BAD),
+                ),
+                number(
+                    "Response level",
+                    "What the contract asks for: 1 log in and restart the service, 2 reboot the "
+                    "platform, since nobody can log in.",
+                    _one("dserver_response_level"),
+                    width=4,
+                    states=states.LEVEL,
+                ),
+                number(
+                    "Power",
+                    "Whether the server is powered on.",
+                    _one("dserver_power_on"),
+                    width=3,
+                    states=states.POWER,
+                    none="not known",
+                ),
+                number(
+                    "Locate lamp",
+                    "Whether the locate (identify, UID) lamp is lit. It is never a fault.",
+                    _one("dserver_locate_lamp_on"),
+                    width=3,
+                    states=states.LOCATE,
+                    none="not known",
+                ),
+                number(
+                    "Maintenance",
+                    "Whether the server is in a maintenance window: the customer is not told of outages.",
+                    _one("dserver_server_maintenance"),
+                    width=3,
+                    states=states.MAINTENANCE,
+                ),
+                number(
+                    "Contract ends in",
+                    "Days until the contract ends with the operating system; managed servers whose "
+                    "system the contract names.",
+                    f"({_one('dserver_os_contract_end_timestamp_seconds')} - time()) / 86400",
+                    width=3,
+                    states=states.DAYS_LEFT,
+                    unit=shared.DAYS,
+                    decimals=0,
+                    none="no end is named",
+                ),
             ),
         ),
         Row(
@@ -134,7 +186,7 @@ BOARD = Board(
                     f"max by (lamp, component, source) (dserver_lamp_verdict{_OF})",
                     (
                         Column("Value", "Verdict", 110, states=states.VERDICT),
-                        Column("lamp", "Lamp", 130),
+                        Column("lamp", "Lamp", 130, states=states.LAMP),
                         Column("component", "Component", 200),
                         Column("source", "Source"),
                     ),
@@ -189,8 +241,13 @@ BOARD = Board(
                         Column("source", "Source", 90),
                         Column("log", "Log", 140),
                         Column("Value #A", "Entries", 100),
-                        Column("Value #B", "Full", 120, unit="percentunit",
-                               states=(State(0, GOOD, to=0.9), State(0.9, WARN, to=1.0))),
+                        Column(
+                            "Value #B",
+                            "Full",
+                            120,
+                            unit="percentunit",
+                            states=(State(0, GOOD, to=0.9), State(0.9, WARN, to=1.0)),
+                        ),
                         Column("server", "Server", hidden=True),
                     ),
                     width=12,
@@ -201,24 +258,60 @@ BOARD = Board(
         Row(
             8,
             (
-                time_series("Temperatures", "What the temperature sensors say. Read once a day while all is normal.",
-                            _sensor("dserver_temperature_celsius"), width=8, unit="celsius", none="no such sensor"),
-                time_series("Fans", "Speed of the fans, in revolutions a minute.", _sensor("dserver_fan_speed_rpm"),
-                            width=8, unit="rotrpm", none="no such sensor"),
-                time_series("Fans, share of their maximum", "Speed of the fans where the hardware tells it as a share.",
-                            _sensor("dserver_fan_speed_ratio"), width=8, unit="percentunit", none="no such sensor"),
+                time_series(
+                    "Temperatures",
+                    "What the temperature sensors say. Read once a day while all is normal.",
+                    _sensor("dserver_temperature_celsius"),
+                    width=8,
+                    unit="celsius",
+                    none="no such sensor",
+                ),
+                time_series(
+                    "Fans",
+                    "Speed of the fans, in revolutions a minute.",
+                    _sensor("dserver_fan_speed_rpm"),
+                    width=8,
+                    unit="rotrpm",
+                    none="no such sensor",
+                ),
+                time_series(
+                    "Fans, share of their maximum",
+                    "Speed of the fans where the hardware tells it as a share.",
+                    _sensor("dserver_fan_speed_ratio"),
+                    width=8,
+                    unit="percentunit",
+                    none="no such sensor",
+                ),
             ),
             title="Sensors",
         ),
         Row(
             8,
             (
-                time_series("Voltages", "What the voltage sensors say.", _sensor("dserver_voltage_volts"), width=8,
-                            unit="volt", none="no such sensor"),
-                time_series("Currents", "What the current sensors say.", _sensor("dserver_current_amperes"), width=8,
-                            unit="amp", none="no such sensor"),
-                time_series("Power drawn", "Power drawn or given.", _sensor("dserver_power_watts"), width=8, unit="watt",
-                            none="no such sensor"),
+                time_series(
+                    "Voltages",
+                    "What the voltage sensors say.",
+                    _sensor("dserver_voltage_volts"),
+                    width=8,
+                    unit="volt",
+                    none="no such sensor",
+                ),
+                time_series(
+                    "Currents",
+                    "What the current sensors say.",
+                    _sensor("dserver_current_amperes"),
+                    width=8,
+                    unit="amp",
+                    none="no such sensor",
+                ),
+                time_series(
+                    "Power drawn",
+                    "Power drawn or given.",
+                    _sensor("dserver_power_watts"),
+                    width=8,
+                    unit="watt",
+                    none="no such sensor",
+                ),
             ),
         ),
         Row(

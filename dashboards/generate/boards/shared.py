@@ -43,7 +43,7 @@ def open_outages(width: int, *, tall: bool = False, fleet: str = q.FLEET) -> Pan
             Column("Value #B", "Down since", 120, unit=TIME),
             Column("Value #A", "For", 100, unit=LENGTH),
             Column("Value #C", "Level", 110, states=states.LEVEL),
-            Column("Value #D", "Next step", 330, states=states.NEXT_STEP),
+            Column("Value #D", "Next step", states=states.NEXT_STEP),
             Column("reason", "Reason", 110, states=states.REASON),
             Column("step", "At step", 110),
             Column("Value #E", "Customer told", 130, states=states.NOT_TOLD, unit=TIME),
@@ -66,8 +66,8 @@ def abnormal_lamps(width: int, *, fleet: str = q.FLEET) -> Panel:
             CUSTOMER,
             SERVER,
             SITE,
-            Column("lamp", "Lamp", 120),
-            Column("component", "Component", 160),
+            Column("lamp", "Lamp", 120, states=states.LAMP),
+            Column("component", "Component"),
             Column("source", "Source", 80),
             Column("reason", "Not readable because", 150, states=states.REASON),
         ),
@@ -79,7 +79,7 @@ def abnormal_lamps(width: int, *, fleet: str = q.FLEET) -> Panel:
 def reports_due(width: int, *, fleet: str = q.FLEET) -> Panel:
     """Return the table of outage reports that are owed."""
     return table_of(
-        "Reports that are owed",
+        "Reports that are owed, most urgent first",
         "Incidents that are over and whose report the customer has to have by the next business day, the most urgent "
         "first. Below zero hours: it is late.",
         (
@@ -91,7 +91,7 @@ def reports_due(width: int, *, fleet: str = q.FLEET) -> Panel:
             Column("Value #B", "Due", 120, unit=TIME),
             CUSTOMER,
             SERVER,
-            Column("incident", "Incident", 260),
+            Column("incident", "Incident"),
         ),
         width=width,
         worst_first=("Value #A",),
@@ -108,12 +108,12 @@ def alerts(width: int) -> Panel:
         q.ALERTS,
         (
             Column("Value", "Severity", 110, states=states.SEVERITY),
-            Column("alertname", "Alert (runbook)", 220, link=RunbookLink()),
+            Column("alertname", "Alert (runbook)", 190, link=RunbookLink()),
             CUSTOMER,
             SERVER,
             Column("check", "Check", 110),
-            Column("lamp", "Lamp", 110),
-            Column("incident", "Incident", 220),
+            Column("lamp", "Lamp", 110, states=states.LAMP),
+            Column("incident", "Incident"),
             Column("instance", "Exporter", 140),
         ),
         width=width,

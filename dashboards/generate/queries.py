@@ -6,26 +6,25 @@ of its series, and a plain join fails for every server at once (docs/alerting.md
 """
 
 FLEET = 'dserver_server_info{site=~"$site",customer_id=~"$customer",server=~"$server"}'
-ONE_CUSTOMER = 'dserver_server_info{customer_id="$customer"}'
 OWN = "auth|misconfigured|internal"
 """Reasons of void attempts: our own side is at fault."""
 _CHECKS = '{server=~"$server",protocol=~"$protocol"}'
 _SERVERS = '{server=~"$server"}'
 
 
-def inventory(labels: str = "customer_id, site", fleet: str = FLEET) -> str:
+def inventory(labels: str = "customer_id, site") -> str:
     """Return one series a server with these labels, its value 1."""
-    return f"topk by (server) (1, max by (server, {labels}) ({fleet}))"
+    return f"topk by (server) (1, max by (server, {labels}) ({FLEET}))"
 
 
-def of_fleet(vector: str, labels: str = "customer_id, site", fleet: str = FLEET) -> str:
+def of_fleet(vector: str) -> str:
     """Return a vector with the inventory's labels, of the servers that were chosen."""
-    return f"({vector}) * on (server) group_left ({labels}) {inventory(labels, fleet)}"
+    return f"({vector}) * on (server) group_left (customer_id, site) {inventory()}"
 
 
-def within_fleet(vector: str, fleet: str = FLEET) -> str:
+def within_fleet(vector: str) -> str:
     """Return a vector of the servers that were chosen, as it is."""
-    return f"({vector}) and on (server) {fleet}"
+    return f"({vector}) and on (server) {FLEET}"
 
 
 def total(vector: str) -> str:
@@ -66,16 +65,16 @@ LEVEL = by_server("dserver_response_level")
 UNTIL_NOW = f"time() - {DOWN_SINCE}"
 
 
-def outage_queries(fleet: str = FLEET, down_since: str = DOWN_SINCE, level: str = LEVEL) -> tuple[str, ...]:
+def outage_queries() -> tuple[str, ...]:
     """Return the queries of a table of open outages: A so long, with why; B since; C level; D next step; E told at."""
-    told = f"{by_check('dserver_outage_notified_timestamp_seconds')} * 1000 or {down_since} * 0"
+    told = f"{by_check('dserver_outage_notified_timestamp_seconds')} * 1000 or {DOWN_SINCE} * 0"
     return tuple(
-        of_fleet(vector, fleet=fleet)
+        of_fleet(vector)
         for vector in (
-            why(f"time() - {down_since}"),
-            f"{down_since} * 1000",
-            on_outages(level, down_since),
-            on_outages(next_step(level), down_since),
+            why(UNTIL_NOW),
+            f"{DOWN_SINCE} * 1000",
+            on_outages(LEVEL, DOWN_SINCE),
+            on_outages(next_step(LEVEL), DOWN_SINCE),
             told,
         )
     )

@@ -25,10 +25,11 @@ NOT_TOLD: States = (State(0, GREY, "nothing recorded", "–"),)
 BUSINESS: States = (State(1, GOOD, "help desk open", "●"), State(0, NOTICE, "outside business hours", "☾"))
 SEVERITY: States = (State(3, BAD, "critical", "✖"), State(2, WARN, "warning", "▲"), State(1, NOTICE, "info", "ℹ"))
 HEALTH: States = (State(0, GOOD, "works", "●"), State(1, BAD, to=WITHOUT_END))
-SUCCESS: States = (State(1, GOOD, "yes", "●"), State(0, BAD, "no", "✖"))
+SUCCESS: States = (State(1, GOOD, "succeeded", "●"), State(0, BAD, "failed", "✖"))
+UPLINK: States = (State(1, GOOD, "works", "●"), State(0, BAD, "lost", "✖"))
 POWER: States = (State(1, GOOD, "on", "●"), State(0, GREY, "off", "○"))
 LOCATE: States = (State(1, NOTICE, "lit", "◆"), State(0, GREY, "dark", "○"))
-MAINTENANCE: States = (State(1, NOTICE, "in maintenance", "■"), State(0, GOOD, "no", "●"))
+MAINTENANCE: States = (State(1, NOTICE, "in maintenance", "■"), State(0, GOOD, "none", "●"))
 FAILED: States = (State(1, BAD, "failed", "✖"),)
 
 DAYS_LEFT: States = (

@@ -348,8 +348,7 @@ def state_timeline(
         return (
             statetimeline.Panel()
             .mappings(_mappings(states, language))
-            .thresholds(_plain(GREY))
-            .color_scheme(db.FieldColor().mode(d.FieldColorModeId.THRESHOLDS))
+            .color_scheme(db.FieldColor().mode(d.FieldColorModeId.FIXED).fixed_color(GREY))
             .show_value(c.VisibilityMode.AUTO)
             .merge_values(True)
             .row_height(0.85)
@@ -378,8 +377,7 @@ def status_history(
         return (
             statushistory.Panel()
             .mappings(_mappings(states, language))
-            .thresholds(_plain(GREY))
-            .color_scheme(db.FieldColor().mode(d.FieldColorModeId.THRESHOLDS))
+            .color_scheme(db.FieldColor().mode(d.FieldColorModeId.FIXED).fixed_color(GREY))
             .show_value(c.VisibilityMode.AUTO)
             .row_height(0.9)
             .col_width(0.95)
@@ -407,7 +405,7 @@ def time_series(
     def draw(language: Language) -> timeseries.Panel:
         panel = (
             timeseries.Panel()
-            .color_scheme(db.FieldColor().mode(d.FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
+            .color_scheme(db.FieldColor().mode(d.FieldColorModeId.PALETTE_CLASSIC))
             .legend(
                 cb.VizLegendOptions()
                 .display_mode(c.LegendDisplayMode.TABLE)

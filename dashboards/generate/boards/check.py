@@ -4,6 +4,7 @@ from dashboards.generate import states, variables
 from dashboards.generate.boards import shared
 from dashboards.generate.vocabulary import (
     BAD,
+    GOOD,
     WARN,
     Board,
     Query,
@@ -47,7 +48,7 @@ BOARD = Board(
                     _one("dserver_service_outage_seconds"),
                     width=5,
                     unit=shared.LENGTH,
-                    base="#009E73",
+                    base=GOOD,
                     steps={1: WARN, 600: BAD},
                     none="no result yet",
                 ),
@@ -57,7 +58,8 @@ BOARD = Board(
                     f"{_DOWN_SINCE} * 1000",
                     width=5,
                     unit=shared.TIME,
-                    base=BAD,
+                    base=GOOD,
+                    steps={1e-9: BAD},
                     none="it is not down",
                 ),
                 number(

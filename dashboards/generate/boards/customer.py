@@ -17,28 +17,22 @@ from dashboards.generate.vocabulary import (
     table_of,
 )
 
-_OF = q.ONE_CUSTOMER
-_MACHINES = q.inventory("customer_id, site", _OF)
-_ALL = '{server=~".+"}'
+_DOWN = f"count by (server) ({q.DOWN_SINCE})"
+_CONTRACT = q.by_server("dserver_os_contract_end_timestamp_seconds")
+_DETAILS = q.inventory("customer_id, site, rack, os, managed")
+_EXPIRY = q.by_check("dserver_service_certificate_expiry_timestamp_seconds")
 
 
-def _of_customer(vector: str) -> str:
-    return q.of_fleet(vector, fleet=_OF)
+def _detailed(vector: str) -> str:
+    """Return a vector of servers with all that the inventory says of them."""
+    return f"({_DETAILS}) * on (server) group_left () ({vector})"
 
-
-def _per_server(vector: str) -> str:
-    return f"({_MACHINES}) * on (server) group_left () ({vector})"
-
-
-_DOWN = "count by (server) (max by (server, check) (dserver_service_down_since_timestamp_seconds))"
-_CONTRACT = "max by (server) (dserver_os_contract_end_timestamp_seconds)"
-_DETAILS = q.inventory("customer_id, site, rack, os, managed", _OF)
 
 BOARD = Board(
     "customer",
     "Customer",
     "Everything about one customer: servers, outages, lamps, reports that are owed, contracts and certificates that end.",
-    (variables.ONE_CUSTOMER,),
+    (variables.SITE, variables.ONE_CUSTOMER, variables.SERVER, variables.PROTOCOL),
     (
         Row(
             4,
@@ -46,45 +40,40 @@ BOARD = Board(
                 number(
                     "Servers",
                     "Servers that the customer leases.",
-                    f"count({_MACHINES})",
+                    f"count({q.inventory()})",
                     width=4,
                 ),
                 number(
                     "Open outages",
                     "Checks of the customer that have failed since their last success.",
-                    q.total(
-                        f"{q.by_check('dserver_service_down_since_timestamp_seconds', _ALL)} and on (server) {_OF}"
-                    ),
+                    q.total(q.within_fleet(q.DOWN_SINCE)),
                     width=5,
                     states=some(BAD),
                 ),
                 number(
                     "Servers with an abnormal lamp",
                     "Servers of the customer with a lamp that is critical or warning.",
-                    q.total(f"max by (server) (dserver_server_lamp_verdict) > 0 and on (server) {_OF}"),
+                    q.total(q.within_fleet(f"{q.SERVER_VERDICT} > 0")),
                     width=5,
                     states=some(BAD),
                 ),
                 number(
                     "Reports owed",
                     "Outage reports that the customer has to have by the next business day.",
-                    q.total(
-                        "max by (server, incident) (dserver_incident_report_due_timestamp_seconds)"
-                        f" and on (server) {_OF}"
-                    ),
+                    q.total(q.within_fleet(q.REPORTS_DUE)),
                     width=5,
                     states=some(WARN),
                 ),
                 number(
                     "Servers in maintenance",
                     "Servers of the customer in a maintenance window now: the customer is not told of their outages.",
-                    q.total(f"max by (server) (dserver_server_maintenance) == 1 and on (server) {_OF}"),
+                    q.total(q.within_fleet(f"{q.by_server('dserver_server_maintenance')} == 1")),
                     width=5,
                     states=some(NOTICE),
                 ),
             ),
         ),
-        Row(8, (shared.open_outages(24, fleet=_OF),)),
+        Row(8, (shared.open_outages(24),)),
         Row(
             9,
             (
@@ -94,19 +83,18 @@ BOARD = Board(
                     "contract ends with its operating system.",
                     (
                         _DETAILS,
-                        f"({_DETAILS}) * on (server) group_left () max by (server) (dserver_server_lamp_verdict)",
-                        f"({_DETAILS}) * on (server) group_left ()"
-                        f" ({_DOWN} or max by (server) (dserver_response_level) * 0)",
-                        f"({_DETAILS}) * on (server) group_left () (({_CONTRACT} - time()) / 86400)",
+                        _detailed(q.SERVER_VERDICT),
+                        _detailed(f"{_DOWN} or {q.LEVEL} * 0"),
+                        _detailed(f"({_CONTRACT} - time()) / 86400"),
                     ),
                     (
                         shared.SERVER,
                         shared.SITE,
                         Column("rack", "Rack", 90),
                         Column("os", "Operating system", 150),
-                        Column("managed", "Managed", 100, states=states.IS_MANAGED),
+                        Column("managed", "Managed", 150, states=states.IS_MANAGED),
                         Column("Value #B", "Lamps", 120, states=states.VERDICT),
-                        Column("Value #C", "Checks down", 120, states=some(BAD)),
+                        Column("Value #C", "Checks down", 150, states=some(BAD)),
                         Column("Value #D", "Contract ends in days", 180, states=states.DAYS_LEFT, decimals=0),
                     ),
                     width=24,
@@ -121,7 +109,7 @@ BOARD = Board(
                     "Checks over time",
                     "When each check of the customer was up and down.",
                     Query(
-                        f"max by (server, check) (dserver_service_up) and on (server) {_OF}",
+                        q.within_fleet(q.by_check("dserver_service_up")),
                         "{{server}} {{check}}",
                     ),
                     states.UP,
@@ -131,7 +119,7 @@ BOARD = Board(
                 ),
             ),
         ),
-        Row(7, (shared.abnormal_lamps(14, fleet=_OF), shared.reports_due(10, fleet=_OF))),
+        Row(7, (shared.abnormal_lamps(14), shared.reports_due(10))),
         Row(
             8,
             (
@@ -140,13 +128,8 @@ BOARD = Board(
                     "The certificate that each service showed last, the next to end first. Below zero days it is "
                     "expired; amber from 30 days.",
                     (
-                        _of_customer(
-                            "(max by (server, check) (dserver_service_certificate_expiry_timestamp_seconds) - time())"
-                            " / 86400"
-                        ),
-                        _of_customer(
-                            "max by (server, check) (dserver_service_certificate_expiry_timestamp_seconds) * 1000"
-                        ),
+                        q.of_fleet(f"({_EXPIRY} - time()) / 86400"),
+                        q.of_fleet(f"{_EXPIRY} * 1000"),
                     ),
                     (
                         shared.SERVER,
@@ -162,10 +145,10 @@ BOARD = Board(
                     "Open incidents of the customer",
                     "Incidents that are not closed yet. One ends when its checks are well again and the lamps were seen "
                     "to be normal after that.",
-                    _of_customer("max by (server, incident, kind) (dserver_incident_open)"),
+                    q.of_fleet('max by (server, incident, kind) (dserver_incident_open{server=~"$server"})'),
                     (
                         shared.SERVER,
-                        Column("kind", "Kind", 130, states=states.KIND),
+                        Column("kind", "Kind", 150, states=states.KIND),
                         Column("incident", "Incident", 280),
                     ),
                     width=12,

@@ -4,6 +4,7 @@ from dashboards.generate import queries as q
 from dashboards.generate import states, variables
 from dashboards.generate.vocabulary import (
     BAD,
+    GOOD,
     WARN,
     Board,
     Column,
@@ -51,7 +52,7 @@ BOARD = Board(
                     "Whether our own uplink works: while it does not, failures are void.",
                     f"min(dserver_exporter_vantage_up{_OF})",
                     width=4,
-                    states=states.SUCCESS,
+                    states=states.UPLINK,
                     none="no exporter",
                 ),
                 number(
@@ -69,7 +70,7 @@ BOARD = Board(
                     f"time() - min(instance:dserver_service_check_last_run_timestamp_seconds:min{_OF})",
                     width=4,
                     unit="dthms",
-                    base="#009E73",
+                    base=GOOD,
                     steps={1200: WARN, 1800: BAD},
                     none="no recorded series: load alert_rules/recording.yml",
                 ),

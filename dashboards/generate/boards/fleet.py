@@ -166,7 +166,7 @@ BOARD = Board(
                     (
                         shared.SERVER,
                         Column("log", "Log", 110),
-                        Column("source", "Source", 80),
+                        Column("source", "Source", 100),
                         Column("Value", "Full", 100, unit="percentunit"),
                     ),
                     width=8,

@@ -87,7 +87,7 @@ BOARD = Board(
                         shared.CUSTOMER,
                         shared.SERVER,
                         shared.SITE,
-                        Column("kind", "Kind", 130, states=states.KIND),
+                        Column("kind", "Kind", 150, states=states.KIND),
                         Column("incident", "Incident"),
                     ),
                     width=12,

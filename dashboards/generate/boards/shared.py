@@ -25,7 +25,7 @@ SERVER = Column("server", "Server", 110, link=TO_SERVER)
 CHECK = Column("check", "Check", 110, link=TO_CHECK)
 
 
-def open_outages(width: int, *, tall: bool = False, fleet: str = q.FLEET) -> Panel:
+def open_outages(width: int, *, tall: bool = False) -> Panel:
     """Return the table of what cannot be used now, worst first."""
     return table_of(
         "Open outages, worst first",
@@ -33,7 +33,7 @@ def open_outages(width: int, *, tall: bool = False, fleet: str = q.FLEET) -> Pan
         "next, and when the customer was told (as the ledger knows it: nothing is recorded where Alertmanager tells "
         "customers). Level 1: log in, look, restart the service. Level 2: nobody can log in, reboot the platform. "
         "Sorted by level, then by length.",
-        q.outage_queries(fleet),
+        q.outage_queries(),
         (
             CUSTOMER,
             SERVER,
@@ -54,13 +54,13 @@ def open_outages(width: int, *, tall: bool = False, fleet: str = q.FLEET) -> Pan
     )
 
 
-def abnormal_lamps(width: int, *, fleet: str = q.FLEET) -> Panel:
+def abnormal_lamps(width: int) -> Panel:
     """Return the table of lamps that are not normal."""
     return table_of(
         "Lamps that are not normal",
         "Every lamp whose verdict is critical or warning, and every source that could not be read: its lamps keep their "
         "last verdict, and nobody knows what they show now.",
-        q.of_fleet(q.ABNORMAL_LAMPS, fleet=fleet),
+        q.of_fleet(q.ABNORMAL_LAMPS),
         (
             Column("Value", "Verdict", 110, states=states.VERDICT),
             CUSTOMER,
@@ -68,7 +68,7 @@ def abnormal_lamps(width: int, *, fleet: str = q.FLEET) -> Panel:
             SITE,
             Column("lamp", "Lamp", 120, states=states.LAMP),
             Column("component", "Component"),
-            Column("source", "Source", 80),
+            Column("source", "Source", 100),
             Column("reason", "Not readable because", 150, states=states.REASON),
         ),
         width=width,
@@ -76,15 +76,15 @@ def abnormal_lamps(width: int, *, fleet: str = q.FLEET) -> Panel:
     )
 
 
-def reports_due(width: int, *, fleet: str = q.FLEET) -> Panel:
+def reports_due(width: int) -> Panel:
     """Return the table of outage reports that are owed."""
     return table_of(
         "Reports that are owed, most urgent first",
         "Incidents that are over and whose report the customer has to have by the next business day, the most urgent "
         "first. Below zero hours: it is late.",
         (
-            q.of_fleet(f"({q.REPORTS_DUE} - time()) / 3600", fleet=fleet),
-            q.of_fleet(f"{q.REPORTS_DUE} * 1000", fleet=fleet),
+            q.of_fleet(f"({q.REPORTS_DUE} - time()) / 3600"),
+            q.of_fleet(f"{q.REPORTS_DUE} * 1000"),
         ),
         (
             Column("Value #A", "Hours left", 110, states=states.HOURS_LEFT, decimals=1),

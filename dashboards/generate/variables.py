@@ -7,6 +7,7 @@ CUSTOMER = Variable("customer", "Customer", 'label_values(dserver_server_info{si
 SERVER = Variable(
     "server", "Server", 'label_values(dserver_server_info{site=~"$site",customer_id=~"$customer"}, server)'
 )
+SERVERS_OF_ONE = Variable("server", "Server", SERVER.values, all_is="")
 PROTOCOL = Variable("protocol", "Protocol", "label_values(dserver_service_up, protocol)")
 ONE_CUSTOMER = Variable("customer", "Customer", CUSTOMER.values, any=False)
 ONE_SERVER = Variable("server", "Server", SERVER.values, any=False)

@@ -56,6 +56,10 @@ States = tuple[State, ...]
 WITHOUT_END = 1e15
 
 
+NOTHING = State(-9, GREY, "none", "–")
+"""What a panel of states shows instead of nothing: Grafana itself would say that there is no time field."""
+
+
 def some(colour: str) -> States:
     """Return the states of a number of things that should be none: the word "none" at 0, else the number."""
     return (State(0, GOOD, "none", "●"), State(1, colour, to=WITHOUT_END))
@@ -335,7 +339,7 @@ def _sorted_by(title: str, *, ascending: bool) -> cb.TableSortByFieldState:
 def state_timeline(
     title: str,
     description: str,
-    query: Query | Sequence[Query],
+    query: Query,
     states: States,
     *,
     width: int,
@@ -347,7 +351,7 @@ def state_timeline(
     def draw(language: Language) -> statetimeline.Panel:
         return (
             statetimeline.Panel()
-            .mappings(_mappings(states, language))
+            .mappings(_mappings((*states, NOTHING), language))
             .color_scheme(db.FieldColor().mode(d.FieldColorModeId.FIXED).fixed_color(GREY))
             .show_value(c.VisibilityMode.AUTO)
             .merge_values(True)
@@ -358,13 +362,13 @@ def state_timeline(
             .data_links([link.build(language) for link in links])
         )
 
-    return Panel(title, description, width, _queries(query), draw, instant=False, none=none)
+    return Panel(title, description, width, _or_nothing(query, none), draw, instant=False, none=none)
 
 
 def status_history(
     title: str,
     description: str,
-    query: Query | Sequence[Query],
+    query: Query,
     states: States,
     *,
     width: int,
@@ -376,7 +380,7 @@ def status_history(
     def draw(language: Language) -> statushistory.Panel:
         return (
             statushistory.Panel()
-            .mappings(_mappings(states, language))
+            .mappings(_mappings((*states, NOTHING), language))
             .color_scheme(db.FieldColor().mode(d.FieldColorModeId.FIXED).fixed_color(GREY))
             .show_value(c.VisibilityMode.AUTO)
             .row_height(0.9)
@@ -387,7 +391,7 @@ def status_history(
             .legend(_no_legend())
         )
 
-    return Panel(title, description, width, _queries(query), draw, instant=False, none=none)
+    return Panel(title, description, width, _or_nothing(query, none), draw, instant=False, none=none)
 
 
 def time_series(
@@ -428,6 +432,11 @@ def time_series(
     return Panel(title, description, width, _queries(queries), draw, instant=False, none=none)
 
 
+def _or_nothing(query: Query, none: str) -> tuple[Query, Query]:
+    """Return the query, and one that says ``none`` while it gives nothing."""
+    return (query, named(f"vector({NOTHING.value}) unless on () ({query.expr})", none))
+
+
 def _no_legend() -> cb.VizLegendOptions:
     return (
         cb.VizLegendOptions()
@@ -453,6 +462,8 @@ class Variable:
     title: str
     values: str
     any: bool = True
+    all_is: str = ".*"
+    """What all of them stands for in queries; empty: each that is listed, for a list that is short."""
 
     def build(self, language: Language) -> db.QueryVariable:
         """Return it as a query variable of the data source."""
@@ -469,7 +480,9 @@ class Variable:
         )
         if self.any:
             everything = d.VariableOption(selected=True, text="All", value="$__all")
-            variable = variable.all_value(".*").current(everything)
+            variable = variable.current(everything)
+            if self.all_is:
+                variable = variable.all_value(self.all_is)
         return variable
 
 

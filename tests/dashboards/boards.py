@@ -58,11 +58,13 @@ def substituted(expr: str, chosen: Mapping[str, str]) -> str:
 
 def choice(dashboard: Mapping[str, Any], chosen: Mapping[str, str]) -> dict[str, str]:
     """Return the values of a dashboard's variables and of Grafana's own."""
-    values = {"__range": "1800s"}
+    values = {"__range": "900s"}
     for variable in dashboard["templating"]["list"]:
         if variable["type"] == "query":
             name = variable["name"]
-            values[name] = chosen.get(name, variable["allValue"]) if variable.get("includeAll") else chosen[name]
+            values[name] = (
+                chosen.get(name, variable.get("allValue", ".*")) if variable.get("includeAll") else chosen[name]
+            )
     return values
 
 

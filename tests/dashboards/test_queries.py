@@ -50,8 +50,8 @@ def _recorded() -> set[str]:
 
 DECLARED = _declared()
 LABELS = {label for labels in DECLARED.values() for label in labels} | TARGET | OF_ALERTS
-OWN = {"level", "le"}
-"""Labels that a query makes itself, or that PromQL names."""
+OWN = {"le"}
+"""Labels that PromQL names itself."""
 
 each_target = pytest.mark.parametrize("target", [target for name in NAMES for target in targets(name)], ids=str)
 

@@ -32,7 +32,7 @@ BOARD = Board(
     "customer",
     "Customer",
     "Everything about one customer: servers, outages, lamps, reports that are owed, contracts and certificates that end.",
-    (variables.SITE, variables.ONE_CUSTOMER, variables.SERVER, variables.PROTOCOL),
+    (variables.SITE, variables.ONE_CUSTOMER, variables.SERVERS_OF_ONE, variables.PROTOCOL),
     (
         Row(
             4,

@@ -24,10 +24,15 @@ _TILE = (26, 40)
 _WORST = 6
 _LONG = 'max by (server, check) (dserver_service_outage_seconds{server=~"$server",protocol=~"$protocol"}) >= 600'
 _RANK = q.of_fleet(f"{q.on_outages(q.LEVEL, q.DOWN_SINCE)} * 1e9 + {q.UNTIL_NOW}")
-_TILES = (
-    f"sort_desc(({q.of_fleet(q.UNTIL_NOW)}) * on (server) group_left (level)"
-    f' count_values by (server) ("level", {q.LEVEL}) and on (server, check) topk({_WORST}, {_RANK}))'
-)
+_WORST_OF_ALL = f"topk({_WORST}, {_RANK})"
+
+
+def _tiles(level: int) -> Query:
+    """Return the worst outages of a level, the longest first."""
+    outages = (
+        f"({q.of_fleet(q.UNTIL_NOW)}) and on (server, check) {_WORST_OF_ALL} and on (server) ({q.LEVEL} == {level})"
+    )
+    return Query(f"sort_desc({outages})", f"L{level} · {{{{customer_id}}}} · {{{{server}}}} · {{{{check}}}} · ")
 
 
 def _servers(verdict: int) -> str:
@@ -117,7 +122,7 @@ BOARD = Board(
                     "The worst outages: level, customer, server, check, and for how long",
                     "The six worst of the open outages, by level and then by length, in letters for the wall. All are in "
                     "the table below.",
-                    Query(_TILES, "L{{level}} · {{customer_id}} · {{server}} · {{check}} · "),
+                    (_tiles(2), _tiles(1)),
                     width=24,
                     unit=shared.LENGTH,
                     base=GOOD,
@@ -128,7 +133,7 @@ BOARD = Board(
                 ),
             ),
         ),
-        Row(7, (shared.open_outages(24, tall=True),)),
+        Row(8, (shared.open_outages(24, tall=True),)),
         Row(
             6,
             (

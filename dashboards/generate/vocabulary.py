@@ -402,9 +402,13 @@ def time_series(
     width: int,
     unit: str = "",
     limits: Mapping[float, str] | None = None,
+    points: int | None = None,
     none: str = "none",
 ) -> Panel:
-    """Return lines over time. ``limits`` are drawn as dashed lines."""
+    """Return lines over time. ``limits`` are drawn as dashed lines.
+
+    ``points`` is at how many times at most it is asked, where each is dear: of all servers.
+    """
 
     def draw(language: Language) -> timeseries.Panel:
         panel = (
@@ -422,6 +426,8 @@ def time_series(
             .show_points(c.VisibilityMode.NEVER)
             .fill_opacity(0)
         )
+        if points:
+            panel = panel.max_data_points(points)
         if unit:
             panel = panel.unit(_unit(unit, language))
         if limits:

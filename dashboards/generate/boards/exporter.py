@@ -66,13 +66,13 @@ BOARD = Board(
                 number(
                     "The oldest result",
                     "How long ago the check that has waited longest ran. More than three intervals: "
-                    "checks have stopped. Made by recording rules.",
+                    "checks have stopped. Made by recording rules (alert_rules/recording.yml).",
                     f"time() - min(instance:dserver_service_check_last_run_timestamp_seconds:min{_OF})",
                     width=4,
                     unit="dthms",
                     base=GOOD,
                     steps={1200: WARN, 1800: BAD},
-                    none="no recorded series: load alert_rules/recording.yml",
+                    none="no recorded series",
                 ),
                 number(
                     "Checks under way",
@@ -174,11 +174,11 @@ BOARD = Board(
                 ),
                 time_series(
                     "How long checks take",
-                    "The duration that 95 % of a protocol's checks stay below. Made by recording rules.",
+                    "The duration that 95 % of a protocol's checks stay below. Made by recording rules (alert_rules/recording.yml).",
                     Query("protocol:dserver_service_check_duration_seconds:quantile95", "{{protocol}}"),
                     width=8,
                     unit="s",
-                    none="no recorded series: load alert_rules/recording.yml",
+                    none="no recorded series",
                 ),
             ),
             title="Checks",
@@ -217,6 +217,7 @@ BOARD = Board(
                     "The longest reading of each kind of source.",
                     Query("max by (source) (dserver_lamp_check_duration_seconds)", "{{source}}"),
                     width=8,
+                    points=96,
                     unit="s",
                     none="no lamp was read yet",
                 ),

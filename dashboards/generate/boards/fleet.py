@@ -158,6 +158,7 @@ BOARD = Board(
                         named(f"count({_VERDICT} == -1) or vector(0)", "unknown"),
                     ),
                     width=8,
+                    points=96,
                 ),
                 table_of(
                     "The fullest event logs",
@@ -183,6 +184,7 @@ BOARD = Board(
                         "{{site}}",
                     ),
                     width=8,
+                    points=96,
                     unit="watt",
                     none="no server tells its power",
                 ),

@@ -116,7 +116,7 @@ BOARD = Board(
             ),
         ),
         Row(
-            4,
+            5,
             (
                 number(
                     "The worst outages: level, customer, server, check, and for how long",
@@ -133,15 +133,15 @@ BOARD = Board(
                 ),
             ),
         ),
-        Row(8, (shared.open_outages(24, tall=True),)),
+        Row(7, (shared.open_outages(24, tall=True),)),
         Row(
-            6,
+            7,
             (
                 shared.abnormal_lamps(12),
                 status_history(
                     "Checks that are down, by protocol",
-                    "How many checks of each protocol were down. Of the sites and protocols that are chosen, all "
-                    "customers: made by recording rules, since it is slow with 120,000 checks.",
+                    "How many checks of each protocol were down. Of the sites and protocols that are chosen, all customers: made by "
+                    "recording rules (alert_rules/recording.yml), since it is slow with 120,000 checks.",
                     Query(
                         'sum by (protocol) (site_protocol:dserver_service_up:count{site=~"$site",protocol=~"$protocol"}'
                         ' - site_protocol:dserver_service_up:sum{site=~"$site",protocol=~"$protocol"})',
@@ -149,11 +149,11 @@ BOARD = Board(
                     ),
                     some(BAD),
                     width=12,
-                    none="no recorded series: load alert_rules/recording.yml",
+                    none="no recorded series",
                 ),
             ),
         ),
-        Row(6, (shared.reports_due(10), shared.alerts(14))),
+        Row(5, (shared.reports_due(10), shared.alerts(14))),
     ),
     since="now-3h",
     refresh="30s",

@@ -3,12 +3,14 @@
 import datetime
 import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from tests.dashboards.boards import Target
 from tests.dashboards.recording import Moments, last_working_day, record
 from tests.peers.prometheus import Prometheus
 
@@ -17,12 +19,29 @@ LOOKBACK = 61
 """Seconds for which a sample counts: what is imported has no staleness markers, and a job scrapes every minute."""
 
 
+WINDOW = 900
+"""Seconds that a panel over time looks back at."""
+
+
 @dataclass(frozen=True, slots=True)
 class Told:
     """The story in a Prometheus."""
 
     prometheus: Prometheus
     when: Moments
+    _answers: dict[tuple[str, str], list[dict[str, Any]]] = field(default_factory=dict)
+
+    def ask(self, target: Target, moment: str) -> list[dict[str, Any]]:
+        """Return the answer to a panel's query at a moment of the story."""
+        asked = (target.expr, moment)
+        if asked not in self._answers:
+            at = getattr(self.when, moment)
+            self._answers[asked] = (
+                self.prometheus.query(target.expr, at)
+                if target.instant
+                else self.prometheus.query_range(target.expr, at - WINDOW, at, 60)
+            )
+        return self._answers[asked]
 
 
 @pytest.fixture(scope="session")

@@ -6,12 +6,9 @@ from typing import Any
 import pytest
 
 from tests.dashboards.boards import NAMES, Target, targets
-from tests.dashboards.conftest import Told
+from tests.dashboards.conftest import WINDOW, Told
 
 MOMENTS = ("healthy", "amber", "outage", "recovered")
-
-WINDOW = 900
-"""Seconds that a panel over time looks back at."""
 
 OUTAGE = {"outage"}
 NEVER: set[str] = set()
@@ -45,13 +42,6 @@ UNAFFECTED = {"customer": {"Lamps that are not normal"}, "server": set[str](), "
 """What stays empty where one customer or server is chosen: its lamps stay normal."""
 
 
-def _ask(told: Told, target: Target, moment: str) -> list[dict[str, Any]]:
-    at = getattr(told.when, moment)
-    if target.instant:
-        return told.prometheus.query(target.expr, at)
-    return told.prometheus.query_range(target.expr, at - WINDOW, at, 60)
-
-
 def _last(series: dict[str, Any]) -> float:
     return float(series["value"][1] if "value" in series else series["values"][-1][1])
 
@@ -80,7 +70,7 @@ def test_a_panel_of_states_says_in_words_that_there_is_nothing(told: Told, targe
     shown, nothing = [each for each in targets(target.board) if each.title == target.title]
     for moment in MOMENTS:
         times = [
-            {time for series in _ask(told, each, moment) for time, _ in series["values"]} for each in (shown, nothing)
+            {time for series in told.ask(each, moment) for time, _ in series["values"]} for each in (shown, nothing)
         ]
         assert not times[0] & times[1]
         assert len(times[0] | times[1]) == WINDOW // 60 + 1
@@ -88,7 +78,7 @@ def test_a_panel_of_states_says_in_words_that_there_is_nothing(told: Told, targe
 
 @each_target
 def test_it_has_data_when_there_is_something_to_tell_and_only_then(told: Told, target: Target) -> None:
-    assert {moment for moment in MOMENTS if _ask(told, target, moment)} == _expected(target)
+    assert {moment for moment in MOMENTS if told.ask(target, moment)} == _expected(target)
 
 
 @each_target
@@ -101,7 +91,7 @@ def test_every_value_has_a_word_where_values_have_words(told: Told, target: Targ
     if len(options.get("mappings", [])) < 2:
         return  # no words, or one for none at all
     for moment in MOMENTS:
-        for series in _ask(told, target, moment):
+        for series in told.ask(target, moment):
             assert _mapped(_last(series), options["mappings"]), (moment, series)
 
 
@@ -119,7 +109,7 @@ def test_every_label_of_a_legend_is_there(told: Told, target: Target) -> None:
     [asked] = [each for each in target.panel["targets"] if each["refId"] == target.ref]
     wanted = set(re.findall(r"\{\{(\w+)\}\}", asked.get("legendFormat") or ""))
     for moment in MOMENTS:
-        for series in _ask(told, target, moment):
+        for series in told.ask(target, moment):
             assert wanted <= set(series["metric"]), series
 
 
@@ -127,7 +117,7 @@ def _rows(told: Told, board: str, title: str, ref: str, moment: str) -> dict[tup
     [target] = [each for each in targets(board) if (each.title, each.ref) == (title, ref)]
     return {
         (series["metric"]["server"], series["metric"].get("check") or series["metric"].get("component", "")): series
-        for series in _ask(told, target, moment)
+        for series in told.ask(target, moment)
     }
 
 
@@ -164,7 +154,7 @@ def test_all_columns_of_the_outages_have_the_same_rows_so_that_grafana_can_merge
 
 def test_the_worst_outage_comes_first_in_the_tiles(told: Told) -> None:
     tiles = [target for target in targets("noc") if target.title.startswith("The worst outages")]
-    shown = [[series["metric"]["server"] for series in _ask(told, target, "outage")] for target in tiles]
+    shown = [[series["metric"]["server"] for series in told.ask(target, "outage")] for target in tiles]
     assert shown == [["mail01", "mail01"], ["shop01"]]  # of level 2, then of level 1 though it is longer
 
 
@@ -185,7 +175,7 @@ def test_a_critical_lamp_and_an_unreadable_controller_are_listed(told: Told) -> 
 def test_servers_are_counted_by_their_lamps(told: Told) -> None:
     def counts(moment: str) -> list[float]:
         asked = [target for target in targets("noc") if target.title == "Servers by their lamps"]
-        return [sum(_last(series) for series in _ask(told, target, moment)) for target in asked]
+        return [sum(_last(series) for series in told.ask(target, moment)) for target in asked]
 
     # critical, warning, unknown, normal
     assert counts("healthy") == [0, 0, 0, 12]
@@ -198,14 +188,14 @@ def test_after_the_recovery_reports_are_owed_by_the_next_business_day(told: Told
     [target] = [
         each for each in targets("noc") if (each.title, each.ref) == ("Reports that are owed, most urgent first", "A")
     ]
-    rows = _ask(told, target, "recovered")
+    rows = told.ask(target, "recovered")
     assert {series["metric"]["server"] for series in rows} == {"shop01", "mail01", "db01"}
     assert {round(_last(series), 1) for series in rows} == {29.7}
 
 
 def test_alerts_are_listed_with_their_severity(told: Told) -> None:
     [target] = [each for each in targets("noc") if each.title == "Alerts, with what to do"]
-    firing = {(s["metric"]["alertname"], s["metric"].get("server")): _last(s) for s in _ask(told, target, "outage")}
+    firing = {(s["metric"]["alertname"], s["metric"].get("server")): _last(s) for s in told.ask(target, "outage")}
     assert firing["ServiceDown", "shop01"] == firing["ServiceOutage", "mail01"] == 3
     assert firing["ServerLampAbnormal", "db01"] == 3
     assert firing["ServerLampAbnormal", "web02"] == 2
@@ -222,7 +212,7 @@ def test_maintenance_and_business_hours_are_seen(told: Told) -> None:
 
 @pytest.mark.parametrize("server", ["app01", "web02", "file01", "spare01", "lab01"])
 def test_the_server_dashboard_can_be_asked_of_every_kind_of_server(told: Told, server: str) -> None:
-    answered = {target.title for target in targets("server", server=server) if _ask(told, target, "healthy")}
+    answered = {target.title for target in targets("server", server=server) if told.ask(target, "healthy")}
     assert {"Inventory", "Hardware", "Lamps now", "Temperatures", "How the lamps were read"} <= answered
     assert ("Checks now" in answered) == (server not in {"spare01", "lab01"})
 
@@ -234,5 +224,5 @@ def test_what_is_not_chosen_is_not_shown(told: Told, chosen: dict[str, str]) -> 
     [target] = [
         each for each in targets("noc", **chosen) if (each.title, each.ref) == ("Open outages, worst first", "A")
     ]
-    shown = {(series["metric"]["server"], series["metric"]["check"]) for series in _ask(told, target, "outage")}
+    shown = {(series["metric"]["server"], series["metric"]["check"]) for series in told.ask(target, "outage")}
     assert shown == ({("mail01", "ssh")} if "protocol" in chosen else set())

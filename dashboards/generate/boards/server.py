@@ -222,7 +222,7 @@ BOARD = Board(
                     (
                         Column("source", "Source", 90),
                         Column("Value #A", "Last read succeeded", 180, states=states.SUCCESS),
-                        Column("Value #B", "Succeeded ago", 120, unit=shared.LENGTH),
+                        Column("Value #B", "Succeeded ago", 140, unit=shared.LENGTH),
                         Column("Value #C", "Took", 90, unit="s"),
                         Column("reason", "Reason", states=states.REASON),
                         Column("server", "Server", hidden=True),

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from string import ascii_uppercase
-from typing import Any
 
 from grafana_foundation_sdk.builders import common as cb
 from grafana_foundation_sdk.builders import dashboard as db
@@ -125,6 +124,9 @@ def named(expr: str, message: str) -> Query:
     return Query(expr, message, legend_is_message=True)
 
 
+Drawing = stat.Panel | statetimeline.Panel | statushistory.Panel | table.Panel | timeseries.Panel
+
+
 @dataclass(frozen=True, slots=True)
 class Panel:
     """A panel: what it says, how wide it is (of 24), and how it is drawn."""
@@ -133,13 +135,13 @@ class Panel:
     description: str
     width: int
     queries: tuple[Query, ...]
-    draw: "Callable[[Language], Any]"
+    draw: Callable[[Language], Drawing]
     instant: bool
     table: bool = False
     none: str = "none"
     """What it says when there is nothing to show."""
 
-    def build(self, language: Language, number: int, place: d.GridPos) -> Any:
+    def build(self, language: Language, number: int, place: d.GridPos) -> Drawing:
         """Return the SDK's builder."""
         panel = self.draw(language)
         panel.id(number).title(say(self.title, language)).description(say(self.description, language))
@@ -289,9 +291,7 @@ def table_of(
             .thresholds(_plain(GREY))
             .color_scheme(db.FieldColor().mode(d.FieldColorModeId.THRESHOLDS))
             .align(c.FieldTextAlignment.LEFT)
-            .sort_by(
-                [cb.TableSortByFieldState().display_name(titles[name]).desc(not ascending) for name in worst_first]
-            )
+            .sort_by([_sorted_by(titles[name], ascending=ascending) for name in worst_first])
         )
         names = {column.field: column.field for column in columns}
         if len(asked) > 1:

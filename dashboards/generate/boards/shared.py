@@ -14,7 +14,6 @@ TO_CUSTOMER = Link("customer", "Open the customer", {"customer": of_row("custome
 TO_SERVER = Link("server", "Open the server", {"server": of_row("server")})
 TO_CHECK = Link("check", "Open the check", {"server": of_row("server"), "check": of_row("check")})
 TO_CHECK_OF_SERIES = Link("check", "Open the check", {"server": of_series("server"), "check": of_series("check")})
-TO_SERVER_OF_SERIES = Link("server", "Open the server", {"server": of_series("server")})
 TO_INCIDENTS = Link("incidents", "Open incidents and reports")
 TO_EXPORTER = Link("exporter", "Open the exporter")
 TO_FLEET = Link("fleet", "Open the fleet's hardware")

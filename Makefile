@@ -1,6 +1,7 @@
 # make run    the embedded demo fleet, watched on http://127.0.0.1:10623
 # make test   all tests (those that need a program that is not installed are skipped by name)
-# make check  what CI runs: lint, types, alert rules, examples, tests
+# make check  what CI runs: lint, types, alert rules, dashboards, examples, tests
+# make dashboards  writes the Grafana dashboards anew (dashboards/README.md)
 # make bench  ours and the peers side by side, eight minutes; QUICK=1 three minutes (docs/performance.md)
 # make format writes the code as the linter wants it
 PYTHON ?= python3
@@ -8,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --require-hashes --no-deps
 
-.PHONY: run test bench check lint types examples format lock clean help
+.PHONY: run test bench check lint types examples dashboards unchanged-dashboards format lock clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -23,7 +24,7 @@ test: $(VENV)/.development
 bench: $(VENV)/.runtime
 	$(BIN)/python -m tests.bench $(if $(QUICK),--quick)
 
-check: lint types examples test
+check: lint types unchanged-dashboards examples test
 
 lint: $(VENV)/.development
 	$(BIN)/ruff format --check .
@@ -31,6 +32,12 @@ lint: $(VENV)/.development
 
 types: $(VENV)/.development
 	$(BIN)/mypy
+
+dashboards: $(VENV)/.development
+	$(BIN)/python -m dashboards.generate
+
+unchanged-dashboards: $(VENV)/.development
+	$(BIN)/python -m dashboards.generate --check
 
 examples: $(VENV)/.development
 	$(BIN)/dserver-exporter check-config --config.file=examples/dserver.yml

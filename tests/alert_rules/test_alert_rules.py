@@ -56,7 +56,7 @@ max by (server, check, protocol, customer_id) (
 
 def _rules() -> list[dict[str, Any]]:
     groups = [group for file in RULE_FILES for group in yaml.safe_load(file.read_text("utf-8"))["groups"]]
-    return [rule for group in groups for rule in group["rules"]]
+    return [rule for group in groups for rule in group["rules"] if "alert" in rule]
 
 
 def _named(rule: dict[str, Any]) -> str:

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from functools import partial
 from html import unescape
+from typing import Any
 
 import pytest
 
 from tests.chain.world import DETECTED, GROUP_INTERVAL, LIMIT, QUIET, World, until
+from tests.dashboards import boards
 from tests.peers.smtp_sink import Mail
 
 JAPAN = timezone(timedelta(hours=9))
@@ -269,3 +271,23 @@ def test_customers_are_told_of_beginnings_only_and_of_nothing_else(story: Story)
     assert len(story.to_customers()) == 3
     ended = [mail.recipients for mail in story.mails if mail.subject.startswith("[復旧]")]
     assert set(ended) == {NOC}
+
+
+@pytest.mark.parametrize("board", boards.NAMES)
+@pytest.mark.usefixtures("story")
+def test_every_query_of_the_dashboards_is_answered(world: World, board: str) -> None:
+    for target in boards.targets(board):
+        world.prometheus.query(target.expr)
+
+
+def test_the_wall_showed_outages_and_lamps_and_shows_none_now(story: Story, world: World) -> None:
+    def asked(title: str) -> str:
+        return next(target.expr for target in boards.targets("noc") if (target.title, target.ref) == (title, "A"))
+
+    def servers(series: list[dict[str, Any]]) -> set[str]:
+        return {each["metric"]["server"] for each in series}
+
+    outages, lamps = asked("Open outages, worst first"), asked("Lamps that are not normal")
+    assert servers(world.prometheus.query_range(outages, story.begun, story.begun + 90, 1)) == set(LONG)
+    assert servers(world.prometheus.query_range(lamps, story.begun, story.begun + 90, 1)) >= {"db01", "db02"}
+    assert servers(world.prometheus.query(outages)) == servers(world.prometheus.query(lamps)) == set()

@@ -29,9 +29,15 @@ class Prometheus(ServerProcess):
             *self._flags,
         )
 
-    def query(self, expression: str) -> list[dict[str, Any]]:
-        """Return the result of an instant query."""
-        return self._get("query", query=expression)["result"]  # type: ignore[no-any-return]  # Prometheus's JSON
+    def query(self, expression: str, at: float | None = None) -> list[dict[str, Any]]:
+        """Return the result of an instant query, now or ``at`` a Unix time."""
+        moment = {} if at is None else {"time": str(at)}
+        return self._get("query", query=expression, **moment)["result"]  # type: ignore[no-any-return]  # Prometheus's JSON
+
+    def query_range(self, expression: str, begin: float, end: float, step: float) -> list[dict[str, Any]]:
+        """Return the result of a range query; times are Unix times, ``step`` is in seconds."""
+        times = {"start": str(begin), "end": str(end), "step": str(step)}
+        return self._get("query_range", query=expression, **times)["result"]  # type: ignore[no-any-return]  # Prometheus's JSON
 
     def alerts(self) -> list[dict[str, Any]]:
         """Return the active alerts with their annotations."""

@@ -17,7 +17,7 @@ from exporter.lamps import SourceState
 from exporter.lastruns import pack
 from exporter.monitor import Monitor
 from exporter.outage import CheckState, restored
-from exporter.web.pages import layout
+from exporter.web.pages import assets, layout
 from tests.exporter.web.browsing import (
     DOWN,
     HOSTILE,
@@ -244,7 +244,7 @@ async def test_what_servers_and_files_say_is_text_and_never_markup(start: Any, m
     pages = [await see(start, path) for path in ("/", f"/?q={'%3Cscript%3E'}&site=%22%3E%3Cimg%20src%3Dx%3E")]
     for page in pages:
         assert [given for tag, given in page.tags if tag == "script"] == [
-            {"src": layout.assets.address("live.js"), "defer": None}
+            {"src": assets.address("live.js"), "defer": None}
         ]
         assert "img" not in {tag for tag, _ in page.tags}
         assert all(not name.startswith("on") for _, attributes in page.tags for name in attributes)

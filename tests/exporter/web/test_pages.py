@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from importlib.resources import files
 from itertools import chain, pairwise
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import jinja2
 import pytest
@@ -12,11 +13,12 @@ from jinja2 import nodes
 
 from exporter.clock import MINUTE
 from exporter.monitor import Monitor
-from exporter.web.pages import assets, words
+from exporter.web.pages import assets
 from exporter.web.pages.words import CATALOGUE, LANGUAGES, Words
 from tests.exporter.web.browsing import DOWN, SINCE, Clock, Elements, see, set_check
 
 PAGES = ["/"]
+TOKYO = ZoneInfo("Asia/Tokyo")
 JAPANESE = re.compile(r"[ぁ-んァ-ヶ一-龠]")
 
 
@@ -195,12 +197,12 @@ def test_every_message_is_there_in_both_languages_with_the_same_parts(key: str) 
     ],
 )
 def test_lengths_of_time_are_told_in_their_two_largest_units(milliseconds: int, english: str, japanese: str) -> None:
-    assert Words("en", words.ZoneInfo("Asia/Tokyo"), SINCE).length(milliseconds) == english
-    assert Words("ja", words.ZoneInfo("Asia/Tokyo"), SINCE).length(milliseconds) == japanese
+    assert Words("en", TOKYO, SINCE).length(milliseconds) == english
+    assert Words("ja", TOKYO, SINCE).length(milliseconds) == japanese
 
 
 def test_times_are_told_in_the_configured_zone_and_with_the_year_where_it_is_another() -> None:
-    t = Words("ja", words.ZoneInfo("Asia/Tokyo"), SINCE)
+    t = Words("ja", TOKYO, SINCE)
     assert t.time(SINCE) == "2027-01-15 17:00:00 JST"
     assert t.short_time(SINCE) == "01-15 17:00:00"
     assert t.short_time(SINCE - 15 * 86_400_000) == "2026-12-31 17:00:00"

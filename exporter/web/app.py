@@ -1,7 +1,8 @@
 """The endpoints. What each answers, and to whom, is in docs/web.md."""
 
+import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from aiohttp import hdrs, web
@@ -49,7 +50,8 @@ class Endpoints:
         self._passwords = Passwords()
         self._threads = ThreadPoolExecutor(2, "web")
         self._layout = Layout(monitor, self._threads)
-        self._front = FrontView(Look(monitor))
+        self._look = Look(monitor)
+        self._front = FrontView(self._look)
         self._prober = Prober(monitor)
         self._documents = Documents(self._threads)
 
@@ -67,12 +69,19 @@ class Endpoints:
         application.router.add_post("/-/reload", self._reload)
         application.router.add_post(webhook.PATH, self._webhook)
         application.on_response_prepare.append(self._add_headers)
+        application.cleanup_ctx.append(self._keep_warm)
         return application
 
     def close(self) -> None:
         """Give the threads free."""
         self._passwords.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _keep_warm(self, _application: web.Application) -> AsyncIterator[None]:
+        warm = asyncio.create_task(self._look.keep_warm())
+        yield
+        warm.cancel()
+        await asyncio.gather(warm, return_exceptions=True)
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:

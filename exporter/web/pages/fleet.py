@@ -6,10 +6,11 @@ made of it in a thread.
 """
 
 import asyncio
+import logging
 import operator
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeVar
@@ -28,14 +29,21 @@ from exporter.outage import CheckState
 from exporter.schedule import Entry
 from exporter.telemetry import Telemetry
 
+log = logging.getLogger("web")
 T = TypeVar("T")
 
 SLICE = 100
 """Servers that are looked at before the event loop gets its turn: one or two milliseconds."""
 FRESH = SECOND
 """The fleet is not looked through again within this time, ..."""
-SHARE = 20
-"""... nor within this many times what the last look cost."""
+SHARE = 50
+"""... nor within this many times what the last look cost: looking takes a fiftieth of our time at most."""
+WARM = 15.0
+"""Seconds between two looks when nobody asks: what is new since the last look is found faster than the whole."""
+PATIENCE = 0.1
+"""Seconds for which a reader waits for a look that is under way; then he sees what the last one saw, ..."""
+OLD = 30 * SECOND
+"""... unless that is older than this."""
 AHEAD = 7 * DAY
 """Maintenance that begins so soon is shown."""
 
@@ -129,11 +137,8 @@ class Glance:
     """Whether its locate lamp is lit."""
     maintained: bool
     checks: tuple[Standing, ...]
-
-    @property
-    def down(self) -> bool:
-        """Tell whether a check of it is down."""
-        return any(state is State.DOWN for _, state, _ in self.checks)
+    down: bool
+    """Whether a check of it is down."""
 
     @property
     def counted(self) -> list[tuple[State, int]]:
@@ -200,36 +205,34 @@ class Fleet:
 
 @dataclass(frozen=True, slots=True)
 class _Lamps:
-    """What a server's sources told, and what follows from it. States are replaced, never changed."""
+    """What a server's sources told, and what follows from it."""
 
-    server: Server
     told: tuple[SourceState, ...]
     verdict: Verdict
     abnormal: tuple[LampSeen, ...]
     unreadable: tuple[SourceSeen, ...]
-    locate: bool
 
     @classmethod
     def of(cls, server: Server, sources: Mapping[SourceKey, SourceState]) -> "_Lamps":
         seen = tuple(SourceSeen(label, server, state) for (_, label), state in sources.items())
+        lamps = (LampSeen(each, lamp) for each in seen for lamp in each.state.lamps.values())
         return cls(
-            server,
             tuple(sources.values()),
             server_verdict(sources.values()),
-            tuple(
-                LampSeen(each, lamp)
-                for each in seen
-                for lamp in each.state.lamps.values()
-                if lamp.verdict >= Verdict.WARNING
-            ),
+            tuple(each for each in lamps if each.lamp.verdict >= Verdict.WARNING),
             tuple(each for each in seen if each.state.last_run and not each.state.readable),
-            any(state.locate for state in sources.values()),
         )
 
-    def still(self, server: Server, sources: Mapping[SourceKey, SourceState]) -> bool:
-        """Tell whether the sources told nothing since."""
-        same = self.server is server and len(self.told) == len(sources)
-        return same and all(map(operator.is_, self.told, sources.values()))
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What was seen of a server, and what followed from it when one of its checks was tried last."""
+
+    lamps: _Lamps
+    told: tuple[CheckState, ...]
+    wrong: tuple[CheckSeen, ...]
+    """The checks that are not simply up."""
+    glance: Glance
 
 
 class Look:
@@ -238,36 +241,49 @@ class Look:
     def __init__(self, monitor: Monitor) -> None:
         self._monitor = monitor
         self._fleet: Fleet | None = None
-        self._looking = asyncio.Lock()
+        self._looking: asyncio.Task[Fleet] | None = None
         self._fresh = FRESH
-        self._lamps: dict[str, _Lamps] = {}
+        self._known: dict[str, _Known] = {}
         self._standings: dict[tuple[Standing, ...], tuple[Standing, ...]] = {}
         """Most servers' checks stand alike."""
 
     async def fleet(self) -> Fleet:
         """Return what the fleet looks like, as it was seen a moment ago at most."""
-        async with self._looking:
-            known, now = self._fleet, self._monitor.clock.now()
-            if known and known.config is self._monitor.config and now.monotonic - known.at.monotonic < self._fresh:
-                return known
-            fleet = await self._look(now)
-            self._fleet = fleet
-            return fleet
+        known, now = self._fleet, self._monitor.clock.now()
+        if known and known.config is not self._monitor.config:
+            known = None
+        age = now.monotonic - known.at.monotonic if known else OLD
+        if known and age < self._fresh:
+            return known
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._look(now))
+        if known and age < OLD:
+            await asyncio.wait([self._looking], timeout=PATIENCE)
+            return self._looking.result() if self._looking.done() else known
+        return await asyncio.shield(self._looking)
+
+    async def keep_warm(self) -> None:
+        """Look for ever, so that the next reader need not wait."""
+        while True:
+            try:
+                await self.fleet()
+            except Exception:  # the next reader gets it too, as an answer that says so
+                log.exception("looking at the fleet broke our own code")
+            await asyncio.sleep(WARM)
 
     async def _look(self, now: Moment) -> Fleet:
         monitor, config = self._monitor, self._monitor.config
         scopes = monitor.maintenance.scopes(now.wall)
         fleet = Fleet(now, config, health(monitor, now), monitor.maintenance.windows(now.wall, AHEAD))
-        cost, before = 0.0, self._lamps
-        self._lamps, self._standings = {}, {}
+        cost, before = 0.0, self._known
+        self._known, self._standings = {}, {}
         for part in _slices(list(config.servers.values())):
-            begun = time.perf_counter()
+            begun = time.thread_time()
             for server in part:
-                self._take_in_lamps(fleet, server, before.get(server.name))
-                checks = self._checks(fleet, server)
-                lamps = self._lamps[server.name]
-                fleet.glances.append(Glance(server, lamps.verdict, lamps.locate, server.within(scopes), checks))
-            cost += time.perf_counter() - begun
+                known = self._see(server, before.get(server.name), now.wall, maintained=server.within(scopes))
+                self._known[server.name] = known
+                self._take_in(fleet, known)
+            cost += time.thread_time() - begun
             await asyncio.sleep(0)
         for incident in monitor.duties.incidents.open():
             if owner := config.servers.get(incident.server):
@@ -279,41 +295,50 @@ class Look:
         fleet.abnormal.sort(key=lambda seen: (-seen.lamp.verdict, seen.lamp.since))
         fleet.unreadable.sort(key=lambda seen: seen.state.unreadable_since)
         fleet.expiring.sort(key=lambda seen: seen.expiry or 0)
-        self._fresh = max(FRESH, round(SHARE * cost * SECOND))
+        self._fleet, self._fresh = fleet, max(FRESH, round(SHARE * cost * SECOND))
         return fleet
 
-    def _take_in_lamps(self, fleet: Fleet, server: Server, known: _Lamps | None) -> None:
+    def _see(self, server: Server, known: _Known | None, wall: int, *, maintained: bool) -> _Known:
+        """Return what is to be seen of a server: the same as before where nothing was tried and read since."""
         sources = self._monitor.lamps.states(server.name)
-        lamps = known if known and known.still(server, sources) else _Lamps.of(server, sources)
-        self._lamps[server.name] = lamps
-        fleet.abnormal += lamps.abnormal
-        fleet.unreadable += lamps.unreadable
+        entries = self._monitor.schedule.server(server.name)
+        if known and known.glance.server is server and _same(known.lamps.told, sources.values()):
+            lamps = known.lamps
+            if known.glance.maintained is maintained and _same(known.told, (entry.state for entry in entries)):
+                self._standings.setdefault(known.glance.checks, known.glance.checks)
+                return known
+        else:
+            lamps = _Lamps.of(server, sources)
+        standings: list[Standing] = []
+        wrong: list[CheckSeen] = []
+        for entry in entries:
+            stands, expiry = state_of(entry.state), self._monitor.runner.certificate(entry.check.key)
+            standings.append((entry.check.protocol, stands, entry.state.void))
+            soon = expires_soon(entry.check.options, expiry, wall / SECOND)
+            if soon or entry.state.void or stands not in {State.UP, State.UNTRIED}:
+                wrong.append(CheckSeen.of(entry, server, expiry))
+        checks = tuple(standings)
+        checks = self._standings.setdefault(checks, checks)
+        down = any(seen.stands is State.DOWN for seen in wrong)
+        locate = any(state.locate for state in sources.values())
+        glance = Glance(server, lamps.verdict, locate, maintained, checks, down)
+        return _Known(lamps, tuple(entry.state for entry in entries), tuple(wrong), glance)
 
-    def _checks(self, fleet: Fleet, server: Server) -> tuple[Standing, ...]:
-        """Return where a server's checks stand, and sort out what is wrong with them."""
-        standings = []
-        certificate_of = self._monitor.runner.certificate
-        for entry in self._monitor.schedule.server(server.name):
-            state = entry.state
-            stands = state_of(state)
-            standings.append((entry.check.protocol, stands, state.void))
-            certificate = certificate_of(entry.check.key)
-            expiring = certificate and expires_soon(entry.check.options, certificate, fleet.at.wall / SECOND)
-            if stands is State.UP and not state.void and not expiring:
-                continue
-            seen = CheckSeen.of(entry, server, certificate)
-            if stands is State.DOWN:
+    def _take_in(self, fleet: Fleet, known: _Known) -> None:
+        fleet.glances.append(known.glance)
+        fleet.abnormal += known.lamps.abnormal
+        fleet.unreadable += known.lamps.unreadable
+        if known.glance.down:
+            fleet.responses[known.glance.server.name] = self._monitor.duties.response(known.glance.server)
+        for seen in known.wrong:
+            if seen.stands is State.DOWN:
                 fleet.outages.append(seen)
-                if server.name not in fleet.responses:
-                    fleet.responses[server.name] = self._monitor.duties.response(server)
-            elif stands is State.NEVER_UP:
+            elif seen.stands is State.NEVER_UP:
                 fleet.never_up.append(seen)
-            if state.void:
+            if seen.state.void:
                 fleet.void.append(seen)
-            if expiring:
+            if seen.expiry and expires_soon(seen.check.options, seen.expiry / SECOND, fleet.at.wall / SECOND):
                 fleet.expiring.append(seen)
-        together = tuple(standings)
-        return self._standings.setdefault(together, together)
 
 
 def checks_of(monitor: Monitor, server: Server) -> tuple[CheckSeen, ...]:
@@ -354,6 +379,12 @@ def health(monitor: Monitor, now: Moment) -> Health:
 def _value(telemetry: Telemetry, name: str) -> float:
     metrics = telemetry.registry.restricted_registry([f"dserver_{name}"]).collect()
     return next((sample.value for metric in metrics for sample in metric.samples), 0.0)
+
+
+def _same(known: Sequence[T], now: Iterable[T]) -> bool:
+    """Tell whether these are the very same ones: states are never changed, they are replaced."""
+    others = tuple(now)
+    return len(known) == len(others) and all(map(operator.is_, known, others))
 
 
 def _slices(things: Sequence[T]) -> Iterator[Sequence[T]]:

@@ -98,13 +98,12 @@ class Group:
 
 WELL = 4
 """The rank of a server of which nothing is wrong."""
+_RANKS = {Verdict.CRITICAL: 1, Verdict.WARNING: 2, Verdict.UNKNOWN: 3, Verdict.NORMAL: WELL}
 
 
 def _rank(glance: Glance) -> int:
     """Return how urgent a server is: 0 is the most."""
-    if glance.down:
-        return 0
-    return {Verdict.CRITICAL: 1, Verdict.WARNING: 2, Verdict.UNKNOWN: 3}.get(glance.verdict, WELL)
+    return 0 if glance.down else _RANKS[glance.verdict]
 
 
 def _grouped(glances: Iterable[Glance], key: Callable[[Server], str]) -> list[Group]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from collectors.reading import Lamp, Verdict
+from exporter.contract.incidents import Hold, Holding
 from exporter.contract.level import NextStep
 from exporter.inventory import Language
 
@@ -58,6 +59,28 @@ NEXT_STEPS: Mapping[Language, Mapping[NextStep, str]] = {
         NextStep.REBOOT_ON_REQUEST: "no managed contract: a forced reboot when the customer asks for it",
     },
 }
+
+HOLDS: Mapping[Language, Mapping[Holding, str]] = {
+    "ja": {
+        Holding.DOWN: "停止中: {subject}",
+        Holding.UNSETTLED: "復旧の確認中です（2分以上にわたる3回の成功が必要です）",
+        Holding.NOT_DONE: "実施の記録がありません（dserver-exporter incidents close）",
+        Holding.NO_SOURCE: "ランプの読み取り手段がありません。目視で確認してください（dserver-exporter lamps confirm）",
+        Holding.UNREAD: "復旧後、{subject} でランプを読み取れていません",
+        Holding.LIT: "{subject} のランプが{verdict}です",
+        Holding.UNTOLD: "ランプの状態が不明です（読み取り元が状態を返しません）",
+    },
+    "en": {
+        Holding.DOWN: "down: {subject}",
+        Holding.UNSETTLED: "the recovery is not confirmed by three successes over two minutes yet",
+        Holding.NOT_DONE: "nobody has said yet that it was done (dserver-exporter incidents close)",
+        Holding.NO_SOURCE: "the server has no lamp source: confirm its lamps by eye (dserver-exporter lamps confirm)",
+        Holding.UNREAD: "the lamps have not been read by {subject} since",
+        Holding.LIT: "{subject} is {verdict}",
+        Holding.UNTOLD: "the server's lamps are unknown: a source tells the state of none",
+    },
+}
+"""What keeps an incident open."""
 
 LAMPS: Mapping[Language, Mapping[Lamp, str]] = {
     "ja": {
@@ -116,3 +139,9 @@ MEANS: Mapping[Language, Mapping[str, str]] = {
     "en": {"mail": "by mail", "phone": "by phone", "fax": "by fax", "post": "by post"},
 }
 """How a customer is told."""
+
+
+def holds(hold: Hold, language: Language) -> str:
+    """Say what keeps an incident open."""
+    verdict = "" if hold.verdict is None else VERDICTS[language][hold.verdict]
+    return HOLDS[language][hold.why].format(subject=hold.subject, verdict=verdict)

@@ -440,22 +440,50 @@ def lamp_events(incident: Incident, at: int, sources: Mapping[SourceKey, SourceS
         yield IncidentEvent(incident.id, What.CLOSED, at)
 
 
-def holding(incident: Incident, sources: Mapping[SourceKey, SourceState]) -> tuple[str, ...]:
-    """Return what keeps an incident from being closed, in words; empty when nothing does."""
+class Holding(StrEnum):
+    """Why an incident is not closed yet. Said in words in `exporter.words`."""
+
+    DOWN = "down"
+    """Subject: the checks that are down."""
+    UNSETTLED = "unsettled"
+    """The recovery was not seen to last yet."""
+    NOT_DONE = "not-done"
+    """Nobody has said that what was requested was done."""
+    NO_SOURCE = "no-source"
+    UNREAD = "unread"
+    """The lamps were not read since the recovery. Subject: the source."""
+    LIT = "lit"
+    """Subject: the component and its source."""
+    UNTOLD = "untold"
+    """A source tells the state of no lamp."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """One thing that keeps an incident open."""
+
+    why: Holding
+    subject: str = ""
+    verdict: Verdict | None = None
+    """Of a lamp."""
+
+
+def holding(incident: Incident, sources: Mapping[SourceKey, SourceState]) -> tuple[Hold, ...]:
+    """Return what keeps an incident from being closed; empty when nothing does."""
     if incident.kind is Kind.OUTAGE and incident.recovered is None:
         if incident.down:
-            return (f"down: {', '.join(incident.down)}",)
-        return ("the recovery is not confirmed by three successes over two minutes yet",)
+            return (Hold(Holding.DOWN, ", ".join(incident.down)),)
+        return (Hold(Holding.UNSETTLED),)
     if incident.kind is Kind.REBOOT_REQUEST and incident.recovered is None:
-        return ("nobody has said yet that it was done (dserver-exporter incidents close)",)
+        return (Hold(Holding.NOT_DONE),)
     since = incident.recovered if incident.recovered is not None else incident.opened
     if not sources:
-        return ("the server has no lamp source: confirm its lamps by eye (dserver-exporter lamps confirm)",)
+        return (Hold(Holding.NO_SOURCE),)
     unread = [source for (_, source), state in sources.items() if state.last_success <= since]
     if unread:
-        return tuple(f"the lamps have not been read by {source} since" for source in unread)
+        return tuple(Hold(Holding.UNREAD, source) for source in unread)
     lit = [
-        f"{known.component} ({source}) is {known.verdict.name.lower()}"
+        Hold(Holding.LIT, f"{known.component} ({source})", known.verdict)
         for (_, source), state in sources.items()
         for known in state.lamps.values()
         if known.abnormal or (known.verdict is Verdict.UNKNOWN and f"{source}/{known.component}" in incident.lamps)
@@ -463,7 +491,7 @@ def holding(incident: Incident, sources: Mapping[SourceKey, SourceState]) -> tup
     if lit:
         return tuple(lit)
     if server_verdict(sources.values()) is not Verdict.NORMAL:
-        return ("the server's lamps are unknown: a source tells the state of none",)
+        return (Hold(Holding.UNTOLD),)
     return ()
 
 

@@ -13,9 +13,10 @@ from zoneinfo import ZoneInfo
 
 from collectors.reading import Lamp, Verdict
 from exporter.clock import DAY, HOUR, MINUTE, SECOND
+from exporter.contract.incidents import Hold
 from exporter.contract.level import NextStep
 from exporter.inventory import Language
-from exporter.words import LAMPS, NEXT_STEPS, REASONS, VERDICTS
+from exporter.words import LAMPS, NEXT_STEPS, REASONS, VERDICTS, holds
 
 LANGUAGES: tuple[Language, ...] = ("ja", "en")
 Message = str | Sequence[str]
@@ -60,6 +61,10 @@ class Words:
     def reason(self, reason: str) -> str:
         """Return why an attempt or a read failed."""
         return REASONS[self.language].get(reason, reason)
+
+    def holds(self, hold: Hold) -> str:
+        """Return what keeps an incident open."""
+        return holds(hold, self.language)
 
     def next_step(self, step: NextStep) -> str:
         """Return what the contract asks for next."""

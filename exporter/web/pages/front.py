@@ -7,7 +7,7 @@ from functools import partial
 
 from collectors.reading import Verdict
 from exporter.contract.businessdays import VERIFIED_UNTIL
-from exporter.contract.incidents import Incident
+from exporter.contract.incidents import Incident, Kind
 from exporter.contract.level import Response
 from exporter.contract.ossupport import Support, os_dates
 from exporter.inventory import MaintenanceWindow, Server
@@ -48,6 +48,11 @@ class Trouble:
     checks: list[CheckSeen] = field(default_factory=list)
     """Those that are down, the oldest outage first."""
     incidents: list[IncidentSeen] = field(default_factory=list)
+
+    @property
+    def kind(self) -> Kind:
+        """Return why there is an incident, where nothing is down any more."""
+        return self.incidents[0].incident.kind
 
     @property
     def since(self) -> int:

@@ -79,6 +79,11 @@ class Words:
         then, today = self._local(wall), self._local(self.now)
         return f"{then:%m-%d %H:%M:%S}" if then.year == today.year else f"{then:%Y-%m-%d %H:%M:%S}"
 
+    @property
+    def zone_name(self) -> str:
+        """Return the name of the time zone now: JST."""
+        return f"{self._local(self.now):%Z}"
+
     def iso(self, wall: int) -> str:
         """Return a moment for a machine."""
         return self._local(wall).isoformat(timespec="seconds")

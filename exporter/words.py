@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from collectors.reading import Lamp, Verdict
-from exporter.contract.incidents import Hold, Holding
+from exporter.contract.incidents import Held, Hold
 from exporter.contract.level import NextStep
 from exporter.inventory import Language
 
@@ -60,28 +60,6 @@ NEXT_STEPS: Mapping[Language, Mapping[NextStep, str]] = {
     },
 }
 
-HOLDS: Mapping[Language, Mapping[Holding, str]] = {
-    "ja": {
-        Holding.DOWN: "停止中: {subject}",
-        Holding.UNSETTLED: "復旧の確認中です（2分以上にわたる3回の成功が必要です）",
-        Holding.NOT_DONE: "実施の記録がありません（dserver-exporter incidents close）",
-        Holding.NO_SOURCE: "ランプの読み取り手段がありません。目視で確認してください（dserver-exporter lamps confirm）",
-        Holding.UNREAD: "復旧後、{subject} でランプを読み取れていません",
-        Holding.LIT: "{subject} のランプが{verdict}です",
-        Holding.UNTOLD: "ランプの状態が不明です（読み取り元が状態を返しません）",
-    },
-    "en": {
-        Holding.DOWN: "down: {subject}",
-        Holding.UNSETTLED: "the recovery is not confirmed by three successes over two minutes yet",
-        Holding.NOT_DONE: "nobody has said yet that it was done (dserver-exporter incidents close)",
-        Holding.NO_SOURCE: "the server has no lamp source: confirm its lamps by eye (dserver-exporter lamps confirm)",
-        Holding.UNREAD: "the lamps have not been read by {subject} since",
-        Holding.LIT: "{subject} is {verdict}",
-        Holding.UNTOLD: "the server's lamps are unknown: a source tells the state of none",
-    },
-}
-"""What keeps an incident open."""
-
 LAMPS: Mapping[Language, Mapping[Lamp, str]] = {
     "ja": {
         Lamp.SYSTEM: "システム全体",
@@ -134,6 +112,27 @@ VERDICTS: Mapping[Language, Mapping[Verdict, str]] = {
     },
 }
 
+HOLDS: Mapping[Language, Mapping[Hold, str]] = {
+    "ja": {
+        Hold.DOWN: "{subject} が停止しています",
+        Hold.RECOVERING: "復旧の確認中です（2分以上にわたる3回連続の成功を待っています）",
+        Hold.UNDONE: "依頼された作業の完了がまだ記録されていません（dserver-exporter incidents close）",
+        Hold.NO_SOURCE: "ランプを読み取る手段がありません。目視で確認してください（dserver-exporter lamps confirm）",
+        Hold.UNREAD: "その後、{source} でランプを読み取れていません",
+        Hold.LIT: "{subject}（{source}）が{verdict}です",
+        Hold.UNSEEN: "ランプの状態が不明です（どのランプの状態も得られない読み取り手段があります）",
+    },
+    "en": {
+        Hold.DOWN: "{subject} is down",
+        Hold.RECOVERING: "the recovery is not confirmed by three successes over two minutes yet",
+        Hold.UNDONE: "nobody has said yet that it was done (dserver-exporter incidents close)",
+        Hold.NO_SOURCE: "the server has no lamp source: confirm its lamps by eye (dserver-exporter lamps confirm)",
+        Hold.UNREAD: "the lamps have not been read by {source} since",
+        Hold.LIT: "{subject} ({source}) is {verdict}",
+        Hold.UNSEEN: "the server's lamps are unknown: a source tells the state of none",
+    },
+}
+
 MEANS: Mapping[Language, Mapping[str, str]] = {
     "ja": {"mail": "メール", "phone": "お電話", "fax": "FAX", "post": "郵送"},
     "en": {"mail": "by mail", "phone": "by phone", "fax": "by fax", "post": "by post"},
@@ -141,7 +140,7 @@ MEANS: Mapping[Language, Mapping[str, str]] = {
 """How a customer is told."""
 
 
-def holds(hold: Hold, language: Language) -> str:
-    """Say what keeps an incident open."""
-    verdict = "" if hold.verdict is None else VERDICTS[language][hold.verdict]
-    return HOLDS[language][hold.why].format(subject=hold.subject, verdict=verdict)
+def held(what: Held, language: Language) -> str:
+    """Return what keeps an incident from being closed."""
+    verdict = VERDICTS[language][what.verdict]
+    return HOLDS[language][what.why].format(subject=what.subject, source=what.source, verdict=verdict)

@@ -440,50 +440,48 @@ def lamp_events(incident: Incident, at: int, sources: Mapping[SourceKey, SourceS
         yield IncidentEvent(incident.id, What.CLOSED, at)
 
 
-class Holding(StrEnum):
+class Hold(StrEnum):
     """Why an incident is not closed yet. Said in words in `exporter.words`."""
 
     DOWN = "down"
-    """Subject: the checks that are down."""
-    UNSETTLED = "unsettled"
-    """The recovery was not seen to last yet."""
-    NOT_DONE = "not-done"
-    """Nobody has said that what was requested was done."""
+    """Subject: the check."""
+    RECOVERING = "recovering"
+    UNDONE = "undone"
+    """What a customer asked for was not reported as done."""
     NO_SOURCE = "no-source"
+    """Nothing can read the lamps: a person has to look."""
     UNREAD = "unread"
-    """The lamps were not read since the recovery. Subject: the source."""
+    """Source: it was not read since."""
     LIT = "lit"
-    """Subject: the component and its source."""
-    UNTOLD = "untold"
+    """Subject: the component that is not normal, source, verdict."""
+    UNSEEN = "unseen"
     """A source tells the state of no lamp."""
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
-    """One thing that keeps an incident open."""
+class Held:
+    """One thing that keeps an incident from being closed."""
 
-    why: Holding
+    why: Hold
     subject: str = ""
-    verdict: Verdict | None = None
-    """Of a lamp."""
+    source: str = ""
+    verdict: Verdict = Verdict.NORMAL
 
 
-def holding(incident: Incident, sources: Mapping[SourceKey, SourceState]) -> tuple[Hold, ...]:
+def holding(incident: Incident, sources: Mapping[SourceKey, SourceState]) -> tuple[Held, ...]:
     """Return what keeps an incident from being closed; empty when nothing does."""
     if incident.kind is Kind.OUTAGE and incident.recovered is None:
-        if incident.down:
-            return (Hold(Holding.DOWN, ", ".join(incident.down)),)
-        return (Hold(Holding.UNSETTLED),)
+        return tuple(Held(Hold.DOWN, check) for check in incident.down) or (Held(Hold.RECOVERING),)
     if incident.kind is Kind.REBOOT_REQUEST and incident.recovered is None:
-        return (Hold(Holding.NOT_DONE),)
+        return (Held(Hold.UNDONE),)
     since = incident.recovered if incident.recovered is not None else incident.opened
     if not sources:
-        return (Hold(Holding.NO_SOURCE),)
+        return (Held(Hold.NO_SOURCE),)
     unread = [source for (_, source), state in sources.items() if state.last_success <= since]
     if unread:
-        return tuple(Hold(Holding.UNREAD, source) for source in unread)
+        return tuple(Held(Hold.UNREAD, source=source) for source in unread)
     lit = [
-        Hold(Holding.LIT, f"{known.component} ({source})", known.verdict)
+        Held(Hold.LIT, known.component, source, known.verdict)
         for (_, source), state in sources.items()
         for known in state.lamps.values()
         if known.abnormal or (known.verdict is Verdict.UNKNOWN and f"{source}/{known.component}" in incident.lamps)
@@ -491,7 +489,7 @@ def holding(incident: Incident, sources: Mapping[SourceKey, SourceState]) -> tup
     if lit:
         return tuple(lit)
     if server_verdict(sources.values()) is not Verdict.NORMAL:
-        return (Hold(Holding.UNTOLD),)
+        return (Held(Hold.UNSEEN),)
     return ()
 
 

@@ -16,7 +16,7 @@ from collectors.reading import Lamp, Verdict
 from exporter.alertmanager_config import AlertmanagerConfigError, alertmanager_config
 from exporter.alertmanager_mails import literal
 from exporter.config import load
-from exporter.contract.incidents import Holding
+from exporter.contract.incidents import Hold
 from exporter.contract.level import NextStep
 from exporter.inventory import Alertmanager as AlertmanagerSettings
 from exporter.inventory import Config, Contact, CredentialEntry, Customer, Mail, Noc, Provider, SecretSource, Settings
@@ -69,7 +69,7 @@ def test_every_closed_word_is_said_in_both_languages() -> None:
         assert set(LAMPS[language]) == set(Lamp)
         assert set(VERDICTS[language]) == set(Verdict)
         assert set(NEXT_STEPS[language]) == set(NextStep)
-        assert set(HOLDS[language]) == set(Holding)
+        assert set(HOLDS[language]) == set(Hold)
 
 
 def test_a_brace_at_the_end_of_a_name_opens_no_action() -> None:

@@ -19,7 +19,7 @@ from collectors.reading import Verdict
 from collectors.tls import expires_soon
 from exporter.clock import DAY, SECOND, Moment
 from exporter.contract.businessdays import list_ends_soon
-from exporter.contract.incidents import Hold, Incident, holding
+from exporter.contract.incidents import Held, Incident, holding
 from exporter.contract.level import Response
 from exporter.inventory import Check, Config, Customer, MaintenanceWindow, Server, SourceKey
 from exporter.lamps import KnownLamp, SourceState, server_verdict
@@ -120,7 +120,7 @@ class IncidentSeen:
     incident: Incident
     server: Server
     response: Response
-    holding: tuple[Hold, ...]
+    holding: tuple[Held, ...]
 
 
 Standing = tuple[str, State, bool]

@@ -13,10 +13,10 @@ from zoneinfo import ZoneInfo
 
 from collectors.reading import Lamp, Verdict
 from exporter.clock import DAY, HOUR, MINUTE, SECOND
-from exporter.contract.incidents import Hold
+from exporter.contract.incidents import Held
 from exporter.contract.level import NextStep
 from exporter.inventory import Language
-from exporter.words import LAMPS, NEXT_STEPS, REASONS, VERDICTS, holds
+from exporter.words import LAMPS, NEXT_STEPS, REASONS, VERDICTS, held
 
 LANGUAGES: tuple[Language, ...] = ("ja", "en")
 Message = str | Sequence[str]
@@ -62,13 +62,13 @@ class Words:
         """Return why an attempt or a read failed."""
         return REASONS[self.language].get(reason, reason)
 
-    def holds(self, hold: Hold) -> str:
-        """Return what keeps an incident open."""
-        return holds(hold, self.language)
-
     def next_step(self, step: NextStep) -> str:
         """Return what the contract asks for next."""
         return NEXT_STEPS[self.language][step]
+
+    def held(self, what: Held) -> str:
+        """Return what keeps an incident from being closed."""
+        return held(what, self.language)
 
     def time(self, wall: int) -> str:
         """Return a moment (wall ms) in full, with its time zone: ``2027-01-15 17:00:00 JST``."""

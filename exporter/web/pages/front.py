@@ -17,17 +17,17 @@ from exporter.web.pages.fleet import CheckSeen, Fleet, Glance, Health, IncidentS
 from exporter.web.pages.layout import Shown
 from exporter.web.pages.words import Words
 
-TROUBLES = 100
+TROUBLES = 60
 """Servers in trouble that are listed: with a whole site dark, the page is still a page."""
 ROWS = 50
 """Rows of one other table."""
 CELLS = 500
 """Servers whose lamps hang on the wall one by one; of more, sites and racks are summed up."""
-LIT = 40
-"""Servers of one site that are not well and hang on the wall all the same."""
-GROUPS = 200
+LIT, ALL_LIT = 30, 300
+"""Servers of one site, and of all, that are not well and hang on the wall all the same."""
+GROUPS = 100
 """Sites, and racks of a site."""
-SERVERS = 100
+SERVERS = 50
 """Servers on one page of the list."""
 FEW = 5
 """Servers in trouble, or failing checks of a kind, each with what was said; of more their own pages tell it."""
@@ -216,6 +216,11 @@ class Front:
         return len(self.servers) <= CELLS
 
     @property
+    def lit(self) -> int:
+        """Return how many servers of one site hang on the wall where not all do."""
+        return min(LIT, ALL_LIT // min(len(self.sites), GROUPS))
+
+    @property
     def listed(self) -> list[Glance]:
         """Return the servers on this page of the list."""
         return self.servers[(self.page - 1) * SERVERS : self.page * SERVERS]
@@ -315,11 +320,15 @@ class FrontView:
 
     async def __call__(self, asked: Asked) -> Shown:
         """Return the page that is asked for."""
-        fleet = await self._look.fleet()
-        number = asked.here.query.get("page", "")
-        page = int(number[:6]) if number.isdecimal() else 1
-        wanted = Filter.of(asked.here.query)
-        return Shown("front.html.j2", partial(_values, fleet, wanted, page, asked.reader.trusted), fleet.at)
+        return shown(await self._look.fleet(), asked)
+
+
+def shown(fleet: Fleet, asked: Asked) -> Shown:
+    """Return the page about a fleet. Pure."""
+    number = asked.here.query.get("page", "")
+    page = int(number[:6]) if number.isdecimal() else 1
+    wanted = Filter.of(asked.here.query)
+    return Shown("front.html.j2", partial(_values, fleet, wanted, page, asked.reader.trusted), fleet.at)
 
 
 def _values(fleet: Fleet, wanted: Filter, page: int, trusted: bool, t: Words) -> Mapping[str, object]:
@@ -335,7 +344,6 @@ def _values(fleet: Fleet, wanted: Filter, page: int, trusted: bool, t: Words) ->
         "few": FEW,
         "named": NAMED,
         "groups": GROUPS,
-        "lit": LIT,
         "severity": SEVERITY,
         "states": STATES,
         "none": NONE,

@@ -12,7 +12,6 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from functools import cached_property
 from zoneinfo import ZoneInfo
 
 import jinja2
@@ -61,28 +60,22 @@ View = Callable[[Asked], Awaitable[Shown]]
 """Looks at what a page shows, on the event loop."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Made:
-    """A page, and what tells it from another one."""
+    """A page as it is sent, plain and compressed; ``digest`` changes when anything but the clock does."""
 
     body: bytes
-
-    @cached_property
-    def digest(self) -> str:
-        """What changes when anything but the clock does."""
-        return hashlib.sha256(_TICKING.sub(rb"\1", self.body)).hexdigest()[:32]
-
-    @cached_property
-    def packed(self) -> bytes:
-        """The page, compressed."""
-        return gzip.compress(self.body, compresslevel=4, mtime=0)
+    packed: bytes
+    digest: str
 
     @classmethod
-    def of(cls, body: bytes) -> "Made":
-        """Return a page with everything computed that will be asked for."""
-        made = cls(body)
-        _ = made.digest, made.packed
-        return made
+    def of(cls, question: Asked, shown: Shown, t: Words) -> "Made":
+        """Make a page."""
+        values = {"t": t, "here": question.here, "reader": question.reader, **shown.make(t)}
+        text = _ENVIRONMENT.get_template(shown.template).render(values)
+        body = text.encode(errors="backslashreplace")
+        digest = hashlib.sha256(_TICKING.sub(rb"\1", body)).hexdigest()[:32]
+        return cls(body, gzip.compress(body, compresslevel=4, mtime=0), digest)
 
 
 class Layout:
@@ -91,24 +84,9 @@ class Layout:
     def __init__(self, monitor: Monitor, executor: Executor) -> None:
         self._monitor = monitor
         self._executor = executor
+        for name in _ENVIRONMENT.list_templates():  # now: an upgrade may change the files while we run
+            _ENVIRONMENT.get_template(name)
         self._kept: OrderedDict[tuple[Reader, str], tuple[Moment, asyncio.Future[Made]]] = OrderedDict()
-        self._environment = jinja2.Environment(
-            loader=jinja2.PackageLoader("exporter.web.pages"),
-            autoescape=True,
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._environment.globals |= {
-            "asset": assets.address,
-            "version": VERSION,
-            "languages": words.LANGUAGES,
-            "themes": asked.THEMES,
-            "period": PERIOD,
-            "short": short,
-            "look_at": look_at,
-            "said": said,
-        }
 
     async def answer(self, request: web.Request, view: View, *, trusted: bool) -> web.StreamResponse:
         """Answer with a page, or that the client has it already."""
@@ -136,18 +114,13 @@ class Layout:
         at, made = self._kept.get(key, (None, None))
         if made is None or at != shown.at or (made.done() and (made.cancelled() or made.exception())):
             loop = asyncio.get_running_loop()
-            speak = Words(question.reader.language, ZoneInfo(self._monitor.config.settings.timezone), shown.at.wall)
-            made = loop.run_in_executor(self._executor, self._render, question, shown, speak)
+            t = Words(question.reader.language, ZoneInfo(self._monitor.config.settings.timezone), shown.at.wall)
+            made = loop.run_in_executor(self._executor, Made.of, question, shown, t)
             self._kept[key] = (shown.at, made)
             self._kept.move_to_end(key)
             if len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
         return await asyncio.shield(made)
-
-    def _render(self, question: Asked, shown: Shown, speak: Words) -> Made:
-        values = {"t": speak, "here": question.here, "reader": question.reader, **shown.make(speak)}
-        text = self._environment.get_template(shown.template).render(values)
-        return Made.of(text.encode(errors="backslashreplace"))
 
 
 def short(text: str) -> str:
@@ -159,3 +132,23 @@ def said(run: RunSeen) -> str:
     """Return what was said in a run, as far as it fits on a page."""
     text = "\n".join(run.lines)
     return text if len(text) <= LONGEST_RUN else f"{text[:LONGEST_RUN]} ..."
+
+
+_ENVIRONMENT = jinja2.Environment(
+    loader=jinja2.PackageLoader("exporter.web.pages"),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    auto_reload=False,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_ENVIRONMENT.globals |= {
+    "asset": assets.address,
+    "version": VERSION,
+    "languages": words.LANGUAGES,
+    "themes": asked.THEMES,
+    "period": PERIOD,
+    "short": short,
+    "look_at": look_at,
+    "said": said,
+}

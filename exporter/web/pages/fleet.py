@@ -9,6 +9,7 @@ import asyncio
 import logging
 import operator
 import time
+import weakref
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -180,7 +181,7 @@ class Fleet:
     """What the whole fleet looks like: every server in short, and all that is wrong."""
 
     at: Moment
-    config: Config
+    customers: Mapping[str, Customer]
     health: Health
     windows: tuple[MaintenanceWindow, ...]
     """Those that hold, and those that begin soon."""
@@ -200,7 +201,7 @@ class Fleet:
 
     def customer(self, server: Server) -> Customer | None:
         """Return who leases the server."""
-        return self.config.customers.get(server.customer)
+        return self.customers.get(server.customer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +242,8 @@ class Look:
     def __init__(self, monitor: Monitor) -> None:
         self._monitor = monitor
         self._fleet: Fleet | None = None
+        self._config: weakref.ref[Config] = weakref.ref(monitor.config)
+        """What the last look was at: weak, so that one that was replaced is not kept."""
         self._looking: asyncio.Task[Fleet] | None = None
         self._fresh = FRESH
         self._known: dict[str, _Known] = {}
@@ -250,7 +253,7 @@ class Look:
     async def fleet(self) -> Fleet:
         """Return what the fleet looks like, as it was seen a moment ago at most."""
         known, now = self._fleet, self._monitor.clock.now()
-        if known and known.config is not self._monitor.config:
+        if self._config() is not self._monitor.config:
             known = None
         age = now.monotonic - known.at.monotonic if known else OLD
         if known and age < self._fresh:
@@ -274,13 +277,13 @@ class Look:
     async def _look(self, now: Moment) -> Fleet:
         monitor, config = self._monitor, self._monitor.config
         scopes = monitor.maintenance.scopes(now.wall)
-        fleet = Fleet(now, config, health(monitor, now), monitor.maintenance.windows(now.wall, AHEAD))
+        fleet = Fleet(now, config.customers, health(monitor, now), monitor.maintenance.windows(now.wall, AHEAD))
         cost, before = 0.0, self._known
         self._known, self._standings = {}, {}
         for part in _slices(list(config.servers.values())):
             begun = time.thread_time()
             for server in part:
-                known = self._see(server, before.get(server.name), now.wall, maintained=server.within(scopes))
+                known = self._see(server, before.pop(server.name, None), now.wall, maintained=server.within(scopes))
                 self._known[server.name] = known
                 self._take_in(fleet, known)
             cost += time.thread_time() - begun
@@ -295,7 +298,10 @@ class Look:
         fleet.abnormal.sort(key=lambda seen: (-seen.lamp.verdict, seen.lamp.since))
         fleet.unreadable.sort(key=lambda seen: seen.state.unreadable_since)
         fleet.expiring.sort(key=lambda seen: seen.expiry or 0)
-        self._fleet, self._fresh = fleet, max(FRESH, round(SHARE * cost * SECOND))
+        gone = self._fleet.glances.copy() if self._fleet and self._config() is not config else []
+        self._fleet, self._config = fleet, weakref.ref(config)
+        self._fresh = max(FRESH, round(SHARE * cost * SECOND))
+        await _let_go(gone)
         return fleet
 
     def _see(self, server: Server, known: _Known | None, wall: int, *, maintained: bool) -> _Known:
@@ -379,6 +385,13 @@ def health(monitor: Monitor, now: Moment) -> Health:
 def _value(telemetry: Telemetry, name: str) -> float:
     metrics = telemetry.registry.restricted_registry([f"dserver_{name}"]).collect()
     return next((sample.value for metric in metrics for sample in metric.samples), 0.0)
+
+
+async def _let_go(glances: list[Glance]) -> None:
+    """Free the servers of an inventory that was replaced a few at a time, not to stall the loop."""
+    while glances:
+        del glances[-SLICE:]
+        await asyncio.sleep(0)
 
 
 def _same(known: Sequence[T], now: Iterable[T]) -> bool:

@@ -332,11 +332,13 @@ def shown(fleet: Fleet, asked: Asked) -> Shown:
 
 
 def _values(fleet: Fleet, wanted: Filter, page: int, trusted: bool, t: Words) -> Mapping[str, object]:
+    choices = _choices(fleet, t)
     return {
         "front": Front.of(fleet, wanted, page, trusted=trusted),
         "fleet": fleet,
         "wanted": wanted,
-        "choices": _choices(fleet, t),
+        "choices": choices,
+        "called": {name: dict(values) for name, values in choices.items()},
         "facts": list(facts(fleet.health, t)),
         "support": lambda server: support(server, t),
         "troubles": TROUBLES,

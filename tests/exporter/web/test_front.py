@@ -1,6 +1,9 @@
 """The NOC page: what is wrong first, nothing that a server sent as markup, and a fleet of any size."""
 
+import asyncio
+import gc
 import re
+import weakref
 from dataclasses import replace
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,7 +15,7 @@ from collectors.failures import Unavailable
 from collectors.reading import Verdict
 from collectors.registry import Options
 from collectors.services.http import HttpsOptions
-from exporter.clock import DAY, MINUTE, Moment
+from exporter.clock import DAY, MINUTE, SECOND, Moment
 from exporter.contract.incidents import IncidentEvent, Kind, What, folded, opening
 from exporter.contract.level import NextStep, Response
 from exporter.inventory import (
@@ -31,7 +34,7 @@ from exporter.monitor import Monitor
 from exporter.outage import CheckState, restored
 from exporter.web.pages import assets, front, layout
 from exporter.web.pages.asked import Asked, Reader
-from exporter.web.pages.fleet import CheckSeen, Fleet, Glance, Health, IncidentSeen, LampSeen, SourceSeen, State
+from exporter.web.pages.fleet import CheckSeen, Fleet, Glance, Health, IncidentSeen, LampSeen, Look, SourceSeen, State
 from exporter.web.pages.words import Words
 from tests.exporter.web.browsing import (
     DOWN,
@@ -298,8 +301,8 @@ def whole_fleet(ill: int, sites: int = 12) -> Fleet:
     """Return 10,000 servers with 12 checks each, of which every ``ill``-th is down with all of them, lamps lit."""
     now, opened = Moment(0, SINCE), opening(Kind.OUTAGE, Server("s", "c", True, "192.0.2.1"), SINCE, TOKYO)
     protocols = ("http", "https", "smtp", "smtps", "pop", "imap", "ftp", "ssh", "postgresql", "mysql", "dns", "ldap")
-    fleet = Fleet(now, Config(), HEALTH, ())
-    customers = {}
+    customers: dict[str, Customer] = {}
+    fleet = Fleet(now, customers, HEALTH, ())
     for number in range(10_000):
         name, customer = f"server{number:05}", f"c{number // 8:05}"
         checks = tuple(Check(name, each, each, "192.0.2.1", "", Options(), Timing()) for each in protocols)
@@ -323,7 +326,6 @@ def whole_fleet(ill: int, sites: int = 12) -> Fleet:
         fleet.incidents.append(IncidentSeen(incident, server, response, ()))
         source = SourceSeen("ipmi", server, lamp(Verdict.CRITICAL, "Drive 3", "x" * 1000))
         fleet.abnormal += [LampSeen(source, each) for each in source.state.lamps.values()]
-    fleet.config = Config(customers=customers, servers={each.server.name: each.server for each in fleet.glances})
     return fleet
 
 
@@ -349,6 +351,52 @@ def test_a_fleet_too_large_for_one_wall_is_summed_up_by_site_and_opened_by_links
     assert "/servers/server00012" not in seen["/"].links()
     assert "/?site=site00&rack=R00" in seen["/?site=site00"].links()
     assert "/servers/server00012" in seen["/?site=site00&rack=R00"].links()
+
+
+async def test_filters_combine_and_each_can_be_taken_out_by_a_link(start: Any, monitor: Monitor, servers: Any) -> None:
+    await monitor._apply(servers(["web01", "web02", "web03"]))
+    for name, check in (("web01", "https"), ("web02", "ssh")):
+        entry = monitor.schedule.get((name, check))
+        assert entry
+        entry.state = DOWN
+
+    async def shown(query: str) -> list[str | None]:
+        page = (await see(start, f"/?{query}")).section("servers")
+        return [link.rpartition("/")[2] for link in page.links() if link.startswith("/servers/")]
+
+    assert await shown("state=down") == ["web01", "web02"]
+    assert await shown("state=down&protocol=ssh") == ["web02"]
+    assert await shown("state=down&protocol=ssh&q=web01") == []
+    assert await shown("verdict=unknown&site=ogaki&rack=A-03&customer=c0001") == ["web01", "web02", "web03"]
+    assert await shown("verdict=normal") == await shown("site=-") == await shown("rack=B-01") == []
+    page = (await see(start, "/?state=down&site=ogaki")).section("filter")
+    assert "Site: ogaki ✕ : take out State: down ✕ : take out" in page.text
+    assert {"/?state=down", "/?site=ogaki", "/"} <= set(page.links())
+
+
+async def test_a_filter_hides_no_outage_without_saying_so(start: Any, monitor: Monitor) -> None:
+    set_check(monitor, "https", DOWN)
+    page = await see(start, "/?site=nowhere")
+    assert "1 server that is down is hidden by the filter" in page.section("now").text
+    assert 'id="incidents"' not in page.source
+
+
+async def test_whether_the_customer_was_told_is_said_where_the_contract_asks_for_it(
+    start: Any, monitor: Monitor, clock: Clock
+) -> None:
+    config = replace(monitor.config, settings=replace(monitor.config.settings, notices="ledger"))
+    monitor.config = config
+    monitor.notices.take_over(config)
+    set_check(monitor, "https", DOWN)
+    begun = opening(Kind.OUTAGE, config.servers["web01"], SINCE, TOKYO)
+    down = {"reason": "refused", "step": "connect"}
+    events = [begun, IncidentEvent(begun.incident, What.CHECK_DOWN, SINCE, "https", down)]
+    limit = IncidentEvent(begun.incident, What.LIMIT_REACHED, SINCE + 10 * MINUTE, "https")
+    told = IncidentEvent(begun.incident, What.TOLD, SINCE + 11 * MINUTE, "運用担当", {"by": "phone"})
+    for event, says in ((events[1], "not due yet"), (limit, "■ not told yet"), (told, "01-15 17:11:00")):
+        monitor.duties.incidents.take_in([*events, event])
+        clock.passed += MINUTE
+        assert (await see(start)).section("incidents").text.rstrip().endswith(says)
 
 
 @pytest.fixture
@@ -415,3 +463,39 @@ async def test_the_fleet_is_not_looked_through_again_for_every_reader(
     for query in ("nowhere", "web", "c0001"):
         await client.get("/", params={"q": query})
     assert len(looked) <= 1
+
+
+async def test_who_comes_while_a_look_is_under_way_sees_the_last_one_unless_that_is_old(
+    monitor: Monitor, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = Look(monitor)
+    before = await look.fleet()
+    going_on = asyncio.Event()
+    real = look._look
+
+    async def slow(now: Moment) -> Fleet:
+        await going_on.wait()
+        return await real(now)
+
+    monkeypatch.setattr(look, "_look", slow)
+    monkeypatch.setattr("exporter.web.pages.fleet.PATIENCE", 0.01)
+    clock.passed = 20 * SECOND
+    assert await look.fleet() is before
+    clock.passed = 31 * SECOND
+    waits = asyncio.create_task(look.fleet())
+    await asyncio.wait([waits], timeout=0.05)
+    assert not waits.done()
+    going_on.set()
+    assert await waits is not before
+
+
+async def test_an_inventory_that_was_replaced_is_not_kept(monitor: Monitor, servers: Any) -> None:
+    look = Look(monitor)
+    await look.fleet()
+    old = weakref.ref(monitor.config)
+    monitor.config = servers(["web02"])
+    monitor.duties.take_over(monitor.config)
+    monitor.notices.take_over(monitor.config)
+    gc.collect()
+    assert old() is None
+    assert [glance.server.name for glance in (await look.fleet()).glances] == ["web02"]

@@ -98,6 +98,11 @@ class Chain:
             if missing.scraped is None:
                 missing.scraped = now
 
+    def silent(self, now: int) -> int | None:
+        """Return for how long (ms) no Watchdog has come at ``now`` (monotonic), once that is too long; else None."""
+        silence = now - self._watchdog
+        return silence if self._notices.active and silence > WATCHDOG_SILENT else None
+
     async def watch(self) -> None:
         """Look at what is missing, for ever."""
         while True:
@@ -112,8 +117,8 @@ class Chain:
             return
         if due := [key for key, missing in self._missing.items() if missing.due(now)]:
             await self._last_resort(due)
-        silent = now - self._watchdog
-        if silent > WATCHDOG_SILENT and not self._silence_told:
+        silent = self.silent(now)
+        if silent is not None and not self._silence_told:
             self._silence_told = True
             log.error("no Watchdog for %d s: Prometheus or Alertmanager is down, or cannot reach us", silent // SECOND)
             await self._notices.tell_noc("watchdog", "watchdog", silent=silent)

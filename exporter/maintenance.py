@@ -53,6 +53,12 @@ class Maintenance:
             if window.start <= wall < window.end + grace and window.start < window.end
         )
 
+    def windows(self, wall: int, ahead: int) -> tuple[MaintenanceWindow, ...]:
+        """Return the windows that hold at ``wall`` or begin within ``ahead`` ms after it, in their order."""
+        windows = {*self._configured, *self._entered}
+        wanted = (each for each in windows if each.start <= wall + ahead and max(each.start, wall) < each.end)
+        return tuple(sorted(wanted, key=lambda each: (each.start, each.end, each.scope)))
+
     def covers(self, server: Server, wall: int) -> bool:
         """Tell whether a server is in maintenance."""
         return server.within(self.scopes(wall))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from collectors.reading import Lamp, Verdict
+from exporter.contract.incidents import Held, Hold
 from exporter.contract.level import NextStep
 from exporter.inventory import Language
 
@@ -111,8 +112,35 @@ VERDICTS: Mapping[Language, Mapping[Verdict, str]] = {
     },
 }
 
+HOLDS: Mapping[Language, Mapping[Hold, str]] = {
+    "ja": {
+        Hold.DOWN: "{subject} が停止しています",
+        Hold.RECOVERING: "復旧の確認中です（2分以上にわたる3回連続の成功を待っています）",
+        Hold.UNDONE: "依頼された作業の完了がまだ記録されていません（dserver-exporter incidents close）",
+        Hold.NO_SOURCE: "ランプを読み取る手段がありません。目視で確認してください（dserver-exporter lamps confirm）",
+        Hold.UNREAD: "その後、{source} でランプを読み取れていません",
+        Hold.LIT: "{subject}（{source}）が{verdict}です",
+        Hold.UNSEEN: "ランプの状態が不明です（どのランプの状態も得られない読み取り手段があります）",
+    },
+    "en": {
+        Hold.DOWN: "{subject} is down",
+        Hold.RECOVERING: "the recovery is not confirmed by three successes over two minutes yet",
+        Hold.UNDONE: "nobody has said yet that it was done (dserver-exporter incidents close)",
+        Hold.NO_SOURCE: "the server has no lamp source: confirm its lamps by eye (dserver-exporter lamps confirm)",
+        Hold.UNREAD: "the lamps have not been read by {source} since",
+        Hold.LIT: "{subject} ({source}) is {verdict}",
+        Hold.UNSEEN: "the server's lamps are unknown: a source tells the state of none",
+    },
+}
+
 MEANS: Mapping[Language, Mapping[str, str]] = {
     "ja": {"mail": "メール", "phone": "お電話", "fax": "FAX", "post": "郵送"},
     "en": {"mail": "by mail", "phone": "by phone", "fax": "by fax", "post": "by post"},
 }
 """How a customer is told."""
+
+
+def held(what: Held, language: Language) -> str:
+    """Return what keeps an incident from being closed."""
+    verdict = VERDICTS[language][what.verdict]
+    return HOLDS[language][what.why].format(subject=what.subject, source=what.source, verdict=verdict)

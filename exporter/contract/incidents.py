@@ -440,22 +440,48 @@ def lamp_events(incident: Incident, at: int, sources: Mapping[SourceKey, SourceS
         yield IncidentEvent(incident.id, What.CLOSED, at)
 
 
-def holding(incident: Incident, sources: Mapping[SourceKey, SourceState]) -> tuple[str, ...]:
-    """Return what keeps an incident from being closed, in words; empty when nothing does."""
+class Hold(StrEnum):
+    """Why an incident is not closed yet. Said in words in `exporter.words`."""
+
+    DOWN = "down"
+    """Subject: the check."""
+    RECOVERING = "recovering"
+    UNDONE = "undone"
+    """What a customer asked for was not reported as done."""
+    NO_SOURCE = "no-source"
+    """Nothing can read the lamps: a person has to look."""
+    UNREAD = "unread"
+    """Source: it was not read since."""
+    LIT = "lit"
+    """Subject: the component that is not normal, source, verdict."""
+    UNSEEN = "unseen"
+    """A source tells the state of no lamp."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One thing that keeps an incident from being closed."""
+
+    why: Hold
+    subject: str = ""
+    source: str = ""
+    verdict: Verdict = Verdict.NORMAL
+
+
+def holding(incident: Incident, sources: Mapping[SourceKey, SourceState]) -> tuple[Held, ...]:
+    """Return what keeps an incident from being closed; empty when nothing does."""
     if incident.kind is Kind.OUTAGE and incident.recovered is None:
-        if incident.down:
-            return (f"down: {', '.join(incident.down)}",)
-        return ("the recovery is not confirmed by three successes over two minutes yet",)
+        return tuple(Held(Hold.DOWN, check) for check in incident.down) or (Held(Hold.RECOVERING),)
     if incident.kind is Kind.REBOOT_REQUEST and incident.recovered is None:
-        return ("nobody has said yet that it was done (dserver-exporter incidents close)",)
+        return (Held(Hold.UNDONE),)
     since = incident.recovered if incident.recovered is not None else incident.opened
     if not sources:
-        return ("the server has no lamp source: confirm its lamps by eye (dserver-exporter lamps confirm)",)
+        return (Held(Hold.NO_SOURCE),)
     unread = [source for (_, source), state in sources.items() if state.last_success <= since]
     if unread:
-        return tuple(f"the lamps have not been read by {source} since" for source in unread)
+        return tuple(Held(Hold.UNREAD, source=source) for source in unread)
     lit = [
-        f"{known.component} ({source}) is {known.verdict.name.lower()}"
+        Held(Hold.LIT, known.component, source, known.verdict)
         for (_, source), state in sources.items()
         for known in state.lamps.values()
         if known.abnormal or (known.verdict is Verdict.UNKNOWN and f"{source}/{known.component}" in incident.lamps)
@@ -463,7 +489,7 @@ def holding(incident: Incident, sources: Mapping[SourceKey, SourceState]) -> tup
     if lit:
         return tuple(lit)
     if server_verdict(sources.values()) is not Verdict.NORMAL:
-        return ("the server's lamps are unknown: a source tells the state of none",)
+        return (Held(Hold.UNSEEN),)
     return ()
 
 

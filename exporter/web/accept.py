@@ -1,4 +1,4 @@
-"""What a client would rather have: compression and format (RFC 9110 sections 12.4.2, 12.5.1 and 12.5.3)."""
+"""What a client would rather have: compression, format, language (RFC 9110 sections 12.4.2, 12.5.1, 12.5.3, 12.5.4)."""
 
 from collections.abc import Iterable, Iterator
 
@@ -20,6 +20,12 @@ def prefers_openmetrics(values: Iterable[str]) -> bool:
     entries = list(_entries(values))
     openmetrics, text = (_liking(entries, *offer) for offer in (OPENMETRICS, TEXT))
     return openmetrics[0] > 0.0 and openmetrics > text
+
+
+def preferred(values: Iterable[str]) -> list[str]:
+    """Return what the lines of a header such as ``Accept-Language`` name, in lower case, the most liked first."""
+    liked = [(weight, name) for name, _, weight in _entries(values) if name and weight > 0.0]
+    return [name for _, name in sorted(liked, key=lambda entry: -entry[0])]
 
 
 def _entries(values: Iterable[str]) -> Iterator[tuple[str, dict[str, str], float]]:

@@ -1,7 +1,8 @@
 """The endpoints. What each answers, and to whom, is in docs/web.md."""
 
+import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from aiohttp import hdrs, web
@@ -11,11 +12,15 @@ from exporter.config import ConfigError, redacted, summary
 from exporter.exposition import OPENMETRICS_END
 from exporter.families import Selection
 from exporter.monitor import Monitor
-from exporter.web import discovery, page, scrape, webhook
+from exporter.web import discovery, scrape, webhook
 from exporter.web.accept import prefers_openmetrics
 from exporter.web.access import Passwords, authenticate, from_another_site, is_local
 from exporter.web.config import WebConfig
 from exporter.web.documents import Documents
+from exporter.web.pages import assets
+from exporter.web.pages.fleet import Look
+from exporter.web.pages.front import FrontView
+from exporter.web.pages.layout import Layout
 from exporter.web.probe import Prober
 
 TEXT = "text/plain; charset=utf-8"
@@ -44,7 +49,9 @@ class Endpoints:
         self._loopback = loopback
         self._passwords = Passwords()
         self._threads = ThreadPoolExecutor(2, "web")
-        self._page = page.Page(monitor, self._threads)
+        self._layout = Layout(monitor, self._threads)
+        self._look = Look(monitor)
+        self._front = FrontView(self._look)
         self._prober = Prober(monitor)
         self._documents = Documents(self._threads)
 
@@ -52,6 +59,7 @@ class Endpoints:
         """Return the application with its routes."""
         application = web.Application(middlewares=[self._guard])
         application.router.add_get("/", self._noc_page)
+        application.router.add_get(f"{assets.PATH}{{name}}", assets.serve)
         application.router.add_get("/metrics", self._metrics)
         application.router.add_get("/probe", self._probe)
         application.router.add_get("/config", self._config)
@@ -61,12 +69,19 @@ class Endpoints:
         application.router.add_post("/-/reload", self._reload)
         application.router.add_post(webhook.PATH, self._webhook)
         application.on_response_prepare.append(self._add_headers)
+        application.cleanup_ctx.append(self._keep_warm)
         return application
 
     def close(self) -> None:
         """Give the threads free."""
         self._passwords.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _keep_warm(self, _application: web.Application) -> AsyncIterator[None]:
+        warm = asyncio.create_task(self._look.keep_warm())
+        yield
+        warm.cancel()
+        await asyncio.gather(warm, return_exceptions=True)
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -88,14 +103,7 @@ class Endpoints:
         headers.update(self.config.headers)
 
     async def _noc_page(self, request: web.Request) -> web.StreamResponse:
-        query = request.query.get("q", "").strip()[:100]
-        number = request.query.get("page", "1")
-        body = await self._page.render(query, int(number[:6]) if number.isdecimal() else 1, trusted=request[TRUSTED])
-        headers = {
-            hdrs.CONTENT_TYPE: "text/html; charset=utf-8",
-            "Content-Security-Policy": page.CONTENT_SECURITY_POLICY,
-        }
-        return web.Response(body=body, headers=headers)
+        return await self._layout.answer(request, self._front, trusted=request[TRUSTED])
 
     async def _metrics(self, request: web.Request) -> web.StreamResponse:
         asked = [name for given in request.query.getall("collect[]", ()) for name in given.split(",")]

@@ -2,11 +2,13 @@
 
 import asyncio
 import gzip
+import http.client
 import re
 import sys
 import time
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import uvloop
@@ -132,6 +134,16 @@ def long_fleet(servers: int, port: int) -> str:
     return "".join(parts)
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A page that was opened: seconds until its first byte and its last, bytes as shown (0 if it had not changed)."""
+
+    first: float
+    whole: float
+    size: int
+    etag: str
+
+
 class Exporter(ServerProcess):
     """The real process, on a configuration that may be replaced."""
 
@@ -172,6 +184,19 @@ class Exporter(ServerProcess):
         with urllib.request.urlopen(request, timeout=60) as answer:
             packed: bytes = answer.read()
         return packed, gzip.decompress(packed)
+
+    def page(self, etag: str = "") -> Opened:
+        """Open the NOC page as a browser does; with an ETag, as its script does that has it already."""
+        headers = {"Accept-Encoding": "gzip"} | ({"If-None-Match": etag} if etag else {})
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        began = time.monotonic()
+        connection.request("GET", "/", headers=headers)
+        answer = connection.getresponse()
+        first = time.monotonic() - began
+        body = answer.read()
+        whole = time.monotonic() - began
+        connection.close()
+        return Opened(first, whole, len(gzip.decompress(body)) if body else 0, answer.headers["ETag"])
 
     def metric(self, pattern: str) -> float:
         """Return the sum of the metrics whose name and labels match."""

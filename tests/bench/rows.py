@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from exporter.timetable import share
+from exporter.web.pages.layout import PERIOD
 from tests.bench import bmcs, ours, peers, snmp
 from tests.bench.measure import (
     Answer,
@@ -54,6 +55,11 @@ FIRST_RUNS = 10.0
 REGULAR, EVERY_MINUTE = 600.0, 60.0
 FILLING = 130.0
 """Seconds in which all have their first run at a minute's interval, or the machine is too slow for it."""
+PAGES = 5
+LOOKED_AT = 7.0
+"""Seconds between two readers of the NOC page: what one saw is nothing for the next."""
+SCREENS = 20
+ROUNDS_OF_SCREENS = 6
 FASTER = 60
 SUCCESSES = r'dserver_exporter_checks_total\{[^}]*result="success"\}'
 BMCS = 1_000
@@ -392,6 +398,7 @@ class Bench:
             exporter.configure(ours.head(REGULAR) + fleet)
             exporter.reload()
             self._rate("fleet", exporter, 30.0)
+            self._page(exporter)
             exporter.configure(ours.head(EVERY_MINUTE) + fleet)
             exporter.reload()
             end = time.monotonic() + FILLING
@@ -403,6 +410,26 @@ class Bench:
                 self.results["minute"] = Result(f"falls behind: {done:,.0f} first runs in {FILLING:.0f} s")
                 return
             self._rate("minute", exporter, 20.0)
+
+    def _page(self, exporter: Exporter) -> None:
+        """Open the NOC page anew, and have it asked for again as often as by 20 screens."""
+        self._tell(ROWS["page"].title)
+        opened = []
+        for _ in range(PAGES):
+            time.sleep(LOOKED_AT)
+            opened.append(exporter.page())
+        self.results["page"] = Result(Sample(tuple(each.first * MILLI for each in opened)))
+        self.results["page-whole"] = Result(Sample(tuple(each.whole * MILLI for each in opened)))
+        self.results["page-bytes"] = Result(Sample(tuple(each.size * KILO for each in opened)))
+        self._tell(f"{SCREENS} screens")
+        etag, alone = opened[-1].etag, self.results["fleet"].ours
+        cpu, began = exporter.cpu, time.monotonic()
+        for number in range(1, SCREENS * ROUNDS_OF_SCREENS + 1):
+            etag = exporter.page(etag).etag
+            _sleep_until(began + number * PERIOD / SCREENS)
+        spent = (exporter.cpu - cpu) / (time.monotonic() - began)
+        if not isinstance(alone, str):
+            self.results["page-screens"] = Result(Sample((spent - alone.median,)))
 
     def _rate(self, row: str, exporter: Exporter, seconds: float) -> None:
         """Measure what a process spends in so many seconds, and how late it was at worst."""

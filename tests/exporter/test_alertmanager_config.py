@@ -16,10 +16,11 @@ from collectors.reading import Lamp, Verdict
 from exporter.alertmanager_config import AlertmanagerConfigError, alertmanager_config
 from exporter.alertmanager_mails import literal
 from exporter.config import load
+from exporter.contract.incidents import Hold
 from exporter.contract.level import NextStep
 from exporter.inventory import Alertmanager as AlertmanagerSettings
 from exporter.inventory import Config, Contact, CredentialEntry, Customer, Mail, Noc, Provider, SecretSource, Settings
-from exporter.words import LAMPS, NEXT_STEPS, REASONS, VERDICTS
+from exporter.words import HOLDS, LAMPS, NEXT_STEPS, REASONS, VERDICTS
 from tests.peers.alertmanager import Alertmanager
 from tests.peers.smtp_sink import Mail as Received
 from tests.peers.smtp_sink import SmtpSink
@@ -68,6 +69,7 @@ def test_every_closed_word_is_said_in_both_languages() -> None:
         assert set(LAMPS[language]) == set(Lamp)
         assert set(VERDICTS[language]) == set(Verdict)
         assert set(NEXT_STEPS[language]) == set(NextStep)
+        assert set(HOLDS[language]) == set(Hold)
 
 
 def test_a_brace_at_the_end_of_a_name_opens_no_action() -> None:

@@ -12,6 +12,8 @@ from collectors.failures import TimedOut
 from collectors.reading import HardwareReading, Lamp, LampReading, Verdict
 from exporter.clock import MINUTE, Moment
 from exporter.contract.incidents import (
+    Held,
+    Hold,
     Incident,
     IncidentEvent,
     Kind,
@@ -279,7 +281,7 @@ def test_an_incident_is_held_by_a_lamp_that_is_abnormal_until_that_is_normal_or_
     desk.read(-4, bay1=Verdict.CRITICAL, bay2=Verdict.NORMAL)
     desk.outage(0, 12)
     desk.read(13, bay1=Verdict.CRITICAL, bay2=Verdict.NORMAL)
-    assert holding(desk.last, desk.lamps) == ("bay1 (ipmi) is critical",)
+    assert holding(desk.last, desk.lamps) == (Held(Hold.LIT, "bay1", "ipmi", Verdict.CRITICAL),)
     desk.read(20, bay1=Verdict.UNKNOWN, bay2=Verdict.NORMAL)
     assert desk.is_open()
     desk.read(30, bay1=None, bay2=Verdict.NORMAL)
@@ -308,7 +310,7 @@ def test_every_source_has_to_be_read_after_the_recovery() -> None:
     desk.read(-5, "snmp", bay=Verdict.NORMAL)
     desk.outage(0, 12)
     desk.read(13, "ipmi", bay=Verdict.NORMAL)
-    assert holding(desk.last, desk.lamps) == ("the lamps have not been read by snmp since",)
+    assert holding(desk.last, desk.lamps) == (Held(Hold.UNREAD, source="snmp"),)
     desk.unreadable(14, "snmp")
     assert desk.is_open()
     desk.read(15, "snmp", bay=Verdict.NORMAL)
@@ -318,16 +320,16 @@ def test_every_source_has_to_be_read_after_the_recovery() -> None:
 def test_without_a_lamp_source_a_person_has_to_look() -> None:
     desk = Desk()
     desk.outage(0, 12)
-    assert "confirm its lamps by eye" in holding(desk.last, {})[0]
+    assert holding(desk.last, {}) == (Held(Hold.NO_SOURCE),)
 
 
 def test_what_holds_an_incident_says_first_what_is_down() -> None:
     desk = Desk()
     desk.attempt(-1, "https")
     desk.attempt(0, "https", "refused")
-    assert holding(desk.last, {}) == ("down: https",)
+    assert holding(desk.last, {}) == (Held(Hold.DOWN, "https"),)
     desk.attempt(1, "https")
-    assert "three successes" in holding(desk.last, {})[0]
+    assert holding(desk.last, {}) == (Held(Hold.RECOVERING),)
 
 
 def test_a_request_for_a_reboot_is_not_closed_by_normal_lamps() -> None:

@@ -98,7 +98,7 @@ async def test_from_the_start_over_a_probe_to_a_reload(exporter: Exporter, servi
         assert status == 500
         assert f"{file}:6: servers[0].customer: " in text
         assert "\ndserver_exporter_config_last_reload_successful 0.0\n" in (await ask("/metrics"))[1]
-        assert "Attention: the last reload failed" in (await ask("/"))[1]
+        assert "直近の再読み込みに失敗し" in (await ask("/"))[1]
 
 
 async def test_a_monitoring_that_cannot_stop_keeps_neither_the_port_nor_the_ledger(

@@ -40,12 +40,15 @@ class CheckPast:
 
     day: Strip
     week: Strip
+    since: int | None
+    """Since when it stands as it does; None where it was never tried."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
     """Something that changed on a server, as the ledger has it. ``at`` is Unix time in ms."""
 
+    number: int
     at: int
     kind: str
     subject: str
@@ -84,11 +87,13 @@ class ServerPast:
             result = availability(period, phases=phases, voids=voids, watched=watched, maintenance=maintained)
             return Strip(period, pieces, result)
 
+        def past_of(check: str) -> CheckPast:
+            phases = histories.phases.get((server.name, check))
+            since = phases[-1][0] if phases else None
+            return CheckPast(strip_of(check, (now - DAY, now)), strip_of(check, week), since)
+
         return cls(
-            {
-                check.name: CheckPast(strip_of(check.name, (now - DAY, now)), strip_of(check.name, week))
-                for check in server.checks
-            },
+            {check.name: past_of(check.name) for check in server.checks},
             tuple(_changes(connection, server.name)),
             tuple(incident for _, incident in incidents(connection, server=server.name)),
             tuple(booked),
@@ -133,15 +138,6 @@ def incidents(
 
 def _changes(connection: sa.Connection, server: str) -> Iterable[Change]:
     column = events.c
-    shown = (
-        column.at,
-        column.kind,
-        column.subject,
-        column.was,
-        column.now,
-        column.reason,
-        column.step,
-        column.evidence,
-    )
-    query = sa.select(*shown).where(column.server == server).order_by(column.at.desc(), column.id.desc())
-    return (Change(*row) for row in connection.execute(query.limit(CHANGES)))
+    query = sa.select(events).where(column.server == server).order_by(column.at.desc(), column.id.desc())
+    for row in connection.execute(query.limit(CHANGES)):
+        yield Change(row.id, row.at, row.kind, row.subject, row.was, row.now, row.reason, row.step, row.evidence)

@@ -39,6 +39,14 @@ class Availability:
         """Return the share of what counts that the check was up; None where nothing counts."""
         return (self.counted - self.downtime) / self.counted if self.counted else None
 
+    @property
+    def percent(self) -> str:
+        """Return the share for people, never rounded up to a promise that was not kept; empty where nothing counts."""
+        if not self.counted:
+            return ""
+        thousandths = (self.counted - self.downtime) * 100_000 // self.counted
+        return f"{thousandths // 1000}.{thousandths % 1000:03} %"
+
 
 def availability(
     period: Span, *, phases: History, voids: History, watched: Iterable[Span], maintenance: Iterable[Span]

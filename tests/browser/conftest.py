@@ -37,6 +37,14 @@ async def stage(chromium: str, tmp_path: Path) -> AsyncIterator[Stage]:
         yield stage
 
 
+@pytest_asyncio.fixture(loop_scope="session", scope="session")
+async def night(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+    """A night with an outage, a failed drive and a weak one, a request and a report: for tests that only look."""
+    async with Stage.open(tmp_path_factory.mktemp("night") / "data") as stage:
+        await stage.night()
+        yield stage
+
+
 Visit = Callable[..., Awaitable[Visitor]]
 
 

@@ -1,4 +1,4 @@
-"""The demo's fleet, watched by a whole exporter with its web pages, and a clock that moves when a test says so.
+"""The demo's fleet, watched by a whole exporter with its web pages, and a clock that leaps when a test says so.
 
 All is real but the time: BMCs and services speak their protocols on loopback, the configuration keeps the contract's
 ten minutes, and what happens is the demo's story, scene by scene. Nothing is waited for: when time passes, whatever is
@@ -7,6 +7,7 @@ due then is run to its end.
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,7 +18,8 @@ from zoneinfo import ZoneInfo
 import yaml
 
 from exporter.clock import MINUTE, SECOND, Moment
-from exporter.demo import Demo
+from exporter.contract.incidents import Incident
+from exporter.demo import Demo, story
 from exporter.demo.fleet import Fleet
 from exporter.desk import Desk
 from exporter.ledger import Ledger
@@ -31,18 +33,23 @@ LONGEST_STEP = MINUTE
 
 
 class StageClock:
-    """Stands still until it is moved. It begins at three in the morning of this day, in Japan."""
+    """Goes as every clock does, and leaps when it is told to. It begins at three in the morning, in Japan."""
 
     def __init__(self) -> None:
         today = datetime.now(ZoneInfo("Asia/Tokyo")).replace(hour=3, minute=0, second=0, microsecond=0)
         begin = today - timedelta(days=1)  # never later than now: certificates are valid from now on
-        self._now = Moment(SECOND, round(begin.timestamp()) * SECOND)
+        self._leapt = 0
+        self._ahead = round(begin.timestamp()) * SECOND - self._monotonic()
 
     def now(self) -> Moment:
-        return self._now
+        monotonic = self._monotonic()
+        return Moment(monotonic, self._ahead + monotonic)
 
-    def forward(self, milliseconds: int) -> None:
-        self._now = Moment(self._now.monotonic + milliseconds, self._now.wall + milliseconds)
+    def leap(self, milliseconds: int) -> None:
+        self._leapt += milliseconds
+
+    def _monotonic(self) -> int:
+        return time.monotonic_ns() // 1_000_000 + self._leapt
 
 
 @dataclass
@@ -93,9 +100,42 @@ class Stage:
             queues = (self.monitor.schedule, self.monitor.lamps._queue)
             due = (queue.next_due() for queue in queues)
             until = min([end, now + LONGEST_STEP, *(max(at, now + 1) for at in due if at is not None)])
-            self.clock.forward(until - now)
+            self.clock.leap(until - now)
             await self.monitor.presence.beat()
             await self._settled()
+
+    async def night(self) -> None:
+        """Let a night happen: an incident that is over and owes a report, then an outage, lamps and a request."""
+        await self.play(story.service_dies)
+        await self.pass_time(24 * MINUTE)
+        [first] = self.monitor.duties.incidents.open()
+        self.desk.acknowledge(first.id, "sato")
+        self.desk.told(first.id, "運用担当", "phone", "sato")
+        self.desk.note(first.id, "sato", "nginxの設定を戻し、再起動した")
+        await self.take_in_commands()
+        await self.play(story.service_returns)
+        await self.pass_time(40 * MINUTE)
+        self.desk.edit_report(first.id, "sato", cause="設定ファイルの誤り", measures="反映前の構文検査を手順に追加")
+        self.desk.request_reboot(self.monitor.config.servers["lab01"], "開発担当", "画面が固まったため")
+        await self.take_in_commands()
+        for scene in (story.drive_weakens, story.supply_weakens, story.locate_lamp_is_lit):
+            await self.play(scene)
+        await self.pass_time(30 * MINUTE)
+        await self.play(story.drive_fails)
+        await self.pass_time(12 * MINUTE)
+        await self.play(story.service_dies)
+        await self.pass_time(23 * MINUTE)
+        self.desk.acknowledge(self.outage.id, "sato")
+        await self.take_in_commands()
+
+    @property
+    def outage(self) -> Incident:
+        """The incident of the outage that goes on."""
+        return next(each for each in self.monitor.duties.incidents.open() if each.down)
+
+    async def take_in_commands(self) -> None:
+        """Take in what was written at the command line: the exporter looks for it twice a second by itself."""
+        await self.monitor.duties.refresh()
 
     async def until(self, condition: Callable[[], bool], within: int) -> None:
         """Let time pass, a second at a time, until something is so. Raises AssertionError after ``within`` ms."""

@@ -9,6 +9,10 @@ from urllib.parse import urlsplit
 from axe_playwright_python.base import AXE_SCRIPT  # type: ignore[import-untyped] # it has no types
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request, WebError
 
+from exporter.clock import SECOND
+from exporter.web.pages.layout import PERIOD
+from tests.browser.stage import Stage
+
 GRAVE = ("serious", "critical")
 
 TELL_VIOLATIONS = """
@@ -54,6 +58,8 @@ class Visitor:
         try:
             await context.add_init_script(TELL_VIOLATIONS)
             visitor = cls(context, await context.new_page(), home)
+            if javascript:
+                await visitor.page.clock.install()
             context.on("console", visitor._console)
             context.on("weberror", visitor._error)
             context.on("request", visitor._request)
@@ -67,10 +73,19 @@ class Visitor:
         assert response, path
         return response.status
 
-    async def defects(self) -> list[str]:
-        """Return what axe says of the page for those who cannot see it well, or use no mouse: only the grave things."""
+    async def wait(self, stage: Stage, milliseconds: int) -> None:
+        """Sit before the page while time passes on the stage, until it has asked for what is new."""
+        await stage.pass_time(milliseconds)
+        await self.page.clock.run_for(PERIOD * SECOND)
+
+    async def defects(self, *rules: str) -> list[str]:
+        """Return what axe says of the page for those who cannot see it well, or use no mouse: only the grave things.
+
+        All its rules are asked, or these.
+        """
         await self.page.evaluate(AXE_SCRIPT)
-        found: dict[str, Any] = await self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        options = {"resultTypes": ["violations"], **({"runOnly": list(rules)} if rules else {})}
+        found: dict[str, Any] = await self.page.evaluate("options => axe.run(document, options)", options)
         return [
             f"{violation['id']} ({violation['impact']}): {violation['help']}: {node['html']}"
             for violation in found["violations"]

@@ -65,7 +65,7 @@ async def test_first_comes_what_is_wrong_whom_to_call_and_what_to_do(start: Any,
         "1 check is down, since 15 min 01-15 17:00:00 Customer c0001 株式会社サンプル 運用担当 +81-584-00-0000 "
         "ops@customer.example Contract managed"
     ) in page.section("now").text
-    assert "tel:%2B81-584-00-0000" in page.links()
+    assert "tel:+81-584-00-0000" in page.links()
     assert "ogaki A-03" in page.text
     assert "dserver-exporter probe web01 https" in page.section("commands").text
 

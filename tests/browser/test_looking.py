@@ -102,21 +102,21 @@ async def test_everything_can_be_reached_with_the_keyboard(night: Stage, visit: 
     assert await page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
     await keyboard.press("Enter")
     await expect(page.locator("#now h1")).to_contain_text("shop01")
-    said = page.locator("#checks summary").last
+    said = page.locator("#services summary").last
     await said.focus()
     await keyboard.press("Enter")
-    await expect(page.locator("#checks details[open] pre").first).to_be_visible()
+    await expect(page.locator("#services details[open] pre").first).to_be_visible()
 
 
 async def test_what_is_open_or_focused_stays_so_when_the_page_looks_anew(night: Stage, visit: Visit) -> None:
     visitor = await visit(night, language="en")
     page = visitor.page
     await visitor.go("/servers/shop01")
-    summary = page.locator("#checks tbody tr", has_text="https").locator("summary")
+    summary = page.locator("#services tbody tr", has_text="https").locator("summary")
     await summary.click()
     await summary.focus()
     await visitor.wait(night, 61_000)
-    await expect(page.locator("#checks details[open]")).to_have_count(1)
+    await expect(page.locator("#services details[open]")).to_have_count(1)
     await expect(summary).to_be_focused()
 
 
@@ -135,8 +135,8 @@ async def test_everything_works_without_javascript(night: Stage, visit: Visit) -
     await expect(page.locator("#incidents tbody tr").first).to_contain_text("shop01")
     await expect(page.locator("noscript meta[http-equiv=refresh]")).to_have_count(1)
     await page.locator("#incidents").get_by_role("link", name="shop01", exact=True).first.click()
-    await page.locator("#checks summary").last.click()
-    await expect(page.locator("#checks details[open]")).to_have_count(1)
+    await page.locator("#services summary").last.click()
+    await expect(page.locator("#services details[open]")).to_have_count(1)
     await page.locator("#open a").first.click()
     await expect(page.locator("#timeline li").first).to_contain_text("opened (outage)")
     await page.get_by_role("link", name="日本語").click()

@@ -117,11 +117,11 @@ async def test_a_servers_page_follows_its_outage(stage: Stage, visit: Visit) -> 
     visitor = await watch(visit, stage, "/servers/shop01")
     page = visitor.page
     await expect(page.locator("#now h1")).to_contain_text("nothing is known to be wrong")
-    await expect(page.locator("#checks .strip .mark-down")).to_have_count(0)
+    await expect(page.locator("#services .strip .mark-down")).to_have_count(0)
     await stage.play(story.service_dies)
     await visitor.wait(stage, 13 * MINUTE)
     await expect(page.locator("#now h1")).to_contain_text("down")
-    https = page.locator("#checks tbody tr", has_text="https")
+    https = page.locator("#services tbody tr", has_text="https")
     await expect(https).to_contain_text("the server does not accept connections")
     await expect(https.locator(".strip .mark-down")).to_have_count(2)
     said = re.compile(r"https, Last 24 hours: up \d\d\.\d{3} %, 1 outage, \d+ min.* for \d+ min")

@@ -54,6 +54,8 @@ class IncidentNow:
     """None where the inventory has it no longer."""
     customer: Customer | None
     holding: tuple[Held, ...]
+    chained: bool
+    """Whether the exporter tells customers itself: where Alertmanager does, nobody tells us that it did."""
 
     @classmethod
     def of(cls, monitor: Monitor, past: IncidentPast, now: Moment, *, readable: bool = True) -> "IncidentNow":
@@ -67,6 +69,7 @@ class IncidentNow:
             server=config.servers.get(incident.server),
             customer=config.customers.get(incident.customer),
             holding=holding(incident, states) if incident.open else (),
+            chained=config.settings.notices == "ledger",
         )
 
     @property

@@ -1,5 +1,6 @@
 """The pages of incidents: everything that happened, in both languages, to those who may see it; and the report."""
 
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -87,6 +88,19 @@ async def test_an_open_incident_says_what_to_do_what_holds_it_and_whom_to_call(s
     assert "Customer told 01-15 17:11:00 by phone 運用担当 +81-584-00-0000" in now
     assert "Acknowledged 01-15 17:02:00 sato" in now
     assert "What holds it open https is down" in now
+
+
+@pytest.mark.parametrize(
+    ("notices", "told"), [("ledger", "has to be told, and is not yet"), ("alertmanager", "by Alertmanager")]
+)
+async def test_whether_the_customer_was_told_is_said_as_far_as_it_is_known(
+    start: Any, monitor: Monitor, notices: Any, told: str
+) -> None:
+    monitor.config = replace(monitor.config, settings=replace(monitor.config.settings, notices=notices))
+    await write(monitor, OPENED, DOWN)
+    assert "Customer told not due yet" in (await see(start, f"/incidents/{NAME}")).text
+    await write(monitor, OUTAGE[5])
+    assert f"Customer told {told}" in (await see(start, f"/incidents/{NAME}")).text
 
 
 async def test_the_outages_of_its_checks_have_all_three_times(start: Any, monitor: Monitor) -> None:

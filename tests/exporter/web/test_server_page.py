@@ -81,7 +81,7 @@ async def test_a_server_of_which_nothing_is_wrong_says_so_and_the_unknown_is_not
     set_check(monitor, "ssh", replace(UP, void=True, reason="auth", step="login"))
     page = await see(start, "/servers/web01")
     assert "web01 : needs a look" in page.text
-    assert "void our monitoring's credentials were rejected (our side) auth: login" in page.section("checks").text
+    assert "void our monitoring's credentials were rejected (our side) auth: login" in page.section("services").text
 
 
 async def test_every_lamp_has_its_verdict_evidence_age_and_since_when_the_worst_first(

@@ -3,13 +3,14 @@
 # make check  what CI runs: lint, types, alert rules, dashboards, examples, tests
 # make dashboards  writes the Grafana dashboards anew (dashboards/README.md)
 # make bench  ours and the peers side by side, eight minutes; QUICK=1 three minutes (docs/performance.md)
+# make screenshots  the README's pictures, with chromium
 # make format writes the code as the linter wants it
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --require-hashes --no-deps
 
-.PHONY: run test bench check lint types examples dashboards unchanged-dashboards format lock clean help
+.PHONY: run test bench check lint types examples dashboards unchanged-dashboards screenshots format lock clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -23,6 +24,9 @@ test: $(VENV)/.development
 
 bench: $(VENV)/.runtime
 	$(BIN)/python -m tests.bench $(if $(QUICK),--quick)
+
+screenshots: $(VENV)/.development
+	$(BIN)/python -m tests.browser.screenshots
 
 check: lint types unchanged-dashboards examples test
 

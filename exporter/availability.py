@@ -58,7 +58,7 @@ class CheckReport:
 
 
 @dataclass(slots=True)
-class _Histories:
+class Histories:
     """What the ledger has of a period, each history in the order in which it was written."""
 
     phases: dict[CheckKey, list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
@@ -67,6 +67,7 @@ class _Histories:
     presence: list[tuple[int, str]] = field(default_factory=list)
 
     def take_in(self, kind: str, server: str, subject: str, at: int, was: str, now: str) -> None:
+        """Take in the next change, as the ledger has it."""
         if kind == "exporter":
             self.presence.append((at, now))
         elif kind == "lease":
@@ -84,8 +85,8 @@ def reports(connection: sa.Connection, config: Config, month: Month, now: int, c
 
     A server that went from one customer to another in the month has its checks once for each of them.
     """
-    histories = _read(connection, month.period)
-    running = _running(connection, histories, month.period[1], now)
+    histories = read_histories(connection, month.period)
+    running = running_spans(connection, histories, month.period[1], now)
     booked = bookings(connection)
     watched: dict[str, set[str]] = defaultdict(set)
     for name, check in histories.phases:
@@ -96,7 +97,7 @@ def reports(connection: sa.Connection, config: Config, month: Month, now: int, c
         for server, leased in _leased(histories, known, name, month.period):
             if customer not in ("", server.customer):
                 continue
-            windows, theirs = _windows(booked, server), common(running, leased)
+            windows, theirs = window_spans(booked, server), common(running, leased)
             now_theirs = (
                 {check.name for check in known.checks} if known and known.customer == server.customer else set()
             )
@@ -113,9 +114,7 @@ def reports(connection: sa.Connection, config: Config, month: Month, now: int, c
     return sorted(found, key=lambda each: (each.customer, each.server, each.check))
 
 
-def _leased(
-    histories: _Histories, known: Server | None, name: str, period: Span
-) -> Iterator[tuple[Server, list[Span]]]:
+def _leased(histories: Histories, known: Server | None, name: str, period: Span) -> Iterator[tuple[Server, list[Span]]]:
     """Give a server as each of its customers had it, and when. ``known`` is what the configuration has of it."""
     known = known or Server(name, "", managed=False, address="")
     if name not in histories.leases:  # a ledger from before leases were written down
@@ -126,11 +125,13 @@ def _leased(
         yield replace(known, customer=customer), spent_in(customer, history, period[1])
 
 
-def _read(connection: sa.Connection, period: Span) -> _Histories:
-    """Read the changes in a period, and of each history the last one before it."""
+def read_histories(connection: sa.Connection, period: Span, server: str = "") -> Histories:
+    """Read the changes in a period, and of each history the last one before it; of all servers, or of one."""
     start, end = period
     column = events.c
-    relevant = column.kind.in_(("check", "void", "lease", "exporter"))
+    relevant = sa.and_(column.kind.in_(("check", "void", "lease", "exporter")))
+    if server:
+        relevant &= column.server.in_((server, ""))  # the exporter's own history names no server
     before = (
         sa.select(sa.func.max(column.id))
         .where(relevant, column.at < start)
@@ -141,13 +142,13 @@ def _read(connection: sa.Connection, period: Span) -> _Histories:
         .where(relevant, sa.or_(sa.and_(column.at >= start, column.at < end), column.id.in_(before)))
         .order_by(column.id)
     )
-    histories = _Histories()
+    histories = Histories()
     for row in connection.execute(query):
         histories.take_in(*row)
     return histories
 
 
-def _running(connection: sa.Connection, histories: _Histories, end: int, now: int) -> list[Span]:
+def running_spans(connection: sa.Connection, histories: Histories, end: int, now: int) -> list[Span]:
     """Return when an exporter ran. The last one is believed to run as long as it gives signs of life."""
     presence = histories.presence
     alive = last_alive(connection)
@@ -156,6 +157,7 @@ def _running(connection: sa.Connection, histories: _Histories, end: int, now: in
     return spent_in(RUNNING, presence, end)
 
 
-def _windows(booked: Sequence[Booking], server: Server) -> list[Span]:
+def window_spans(booked: Sequence[Booking], server: Server) -> list[Span]:
+    """Return when a server was in maintenance, or will be."""
     in_force = (booking.in_force for booking in booked if server.within({booking.window.scope}))
     return [(window.start, window.end) for window in in_force]

@@ -63,7 +63,7 @@ def _table(found: Sequence[CheckReport], month: Month) -> Iterator[str]:
             each.customer or "-",
             each.server,
             each.check,
-            _percent(each),
+            each.result.percent or "not known",
             duration(each.result.downtime),
             str(each.result.outages),
             duration(each.result.maintenance),
@@ -73,15 +73,6 @@ def _table(found: Sequence[CheckReport], month: Month) -> Iterator[str]:
         for each in found
     ]
     yield from table([head, *rows])
-
-
-def _percent(report: CheckReport) -> str:
-    """Return the share, never rounded up to a promise that was not kept."""
-    up, counted = report.result.counted - report.result.downtime, report.result.counted
-    if not counted:
-        return "not known"
-    thousandths = up * 100_000 // counted
-    return f"{thousandths // 1000}.{thousandths % 1000:03} %"
 
 
 def _csv(found: Sequence[CheckReport], month: Month) -> Iterator[str]:

@@ -97,6 +97,7 @@ events = sa.Table(
     sa.Column("reason", sa.String, nullable=False),
     sa.Column("step", sa.String, nullable=False),
     sa.Column("evidence", sa.String, nullable=False),
+    sa.Index("events_of_a_server", "server", "at"),
 )
 
 
@@ -110,6 +111,7 @@ incident_events = sa.Table(
     sa.Column("subject", sa.String, nullable=False),
     sa.Column("data", sa.JSON, nullable=False),
     sa.UniqueConstraint("incident", "what", "subject", "at"),
+    sa.Index("incident_events_of_a_kind", "what"),
 )
 
 
@@ -326,11 +328,11 @@ def incident_record(event: IncidentEvent) -> Event:
 
 
 def incident_history(
-    connection: sa.Connection, after: int = 0, among: sa.Select[tuple[str]] | None = None
+    connection: sa.Connection, after: int = 0, among: sa.Select[tuple[str]] | Sequence[str] | None = None
 ) -> list[tuple[int, IncidentEvent]]:
     """Return the events of all incidents, or of some, each with its number, from number ``after`` + 1 on.
 
-    ``among`` selects the names of the incidents that are meant.
+    ``among`` has the names of the incidents that are meant, or selects them.
     """
     query = sa.select(incident_events).where(incident_events.c.id > after).order_by(incident_events.c.id)
     if among is not None:
@@ -630,6 +632,12 @@ class Ledger:
         with self._engine.begin() as connection:
             yield connection
 
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """Give a connection to look things up, in a thread. Raises DBAPIError."""
+        with self._engine.connect() as connection:
+            yield connection
+
     def close(self) -> None:
         """Write what is left, stop the thread and give the storage path free."""
         self._inbox.put(_Order(tuple(self._routine.values())))
@@ -649,6 +657,8 @@ class Ledger:
     def _prepare(self) -> None:
         with self._engine.begin() as connection:
             metadata.create_all(connection)
+            for index in (index for table in metadata.tables.values() for index in table.indexes):
+                index.create(connection, checkfirst=True)  # a ledger from before has its tables without it
             version = connection.scalar(sa.select(meta.c.value).where(meta.c.key == "schema_version"))
             if version is None:
                 connection.execute(sa.insert(meta), {"key": "schema_version", "value": str(SCHEMA_VERSION)})

@@ -16,6 +16,7 @@ INSTALL = {
     "ipmi-sensors": "apt install freeipmi-tools",
     "ipmitool": "apt install ipmitool",
     "nginx": "apt install nginx-light",
+    "chromium": "apt install chromium fonts-noto-cjk",
     "snmpd": "apt install snmpd",
     "ssh": "apt install openssh-client",
     "sshd": "apt install openssh-server",

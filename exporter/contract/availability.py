@@ -39,6 +39,14 @@ class Availability:
         """Return the share of what counts that the check was up; None where nothing counts."""
         return (self.counted - self.downtime) / self.counted if self.counted else None
 
+    @property
+    def percent(self) -> str:
+        """Return the share for people, never rounded up to a promise that was not kept; empty where nothing counts."""
+        if not self.counted:
+            return ""
+        thousandths = (self.counted - self.downtime) * 100_000 // self.counted
+        return f"{thousandths // 1000}.{thousandths % 1000:03} %"
+
 
 def availability(
     period: Span, *, phases: History, voids: History, watched: Iterable[Span], maintenance: Iterable[Span]
@@ -48,15 +56,15 @@ def availability(
     ``watched`` is when an exporter ran, and the server was leased to the customer who asks.
     """
     start, end = period
-    spans = [(since, until, phase) for since, until, phase in _lasting(phases, end) if since < until]
+    spans = [(since, until, phase) for since, until, phase in lasting(phases, end) if since < until]
     judged = ((since, until) for since, until, phase in spans if phase in (Phase.UP, Phase.DOWN))
-    known = common(_united(judged), _united(watched))
-    void = _united((since, until) for since, until, reason in _lasting(voids, end) if reason)
+    known = common(united(judged), united(watched))
+    void = united((since, until) for since, until, reason in lasting(voids, end) if reason)
     counted = [period] if start < end else []
     parts = []
-    for left_out in (_united(maintenance), _without([period], known), void):
+    for left_out in (united(maintenance), without([period], known), void):
         parts.append(_length(common(counted, left_out)))
-        counted = _without(counted, left_out)
+        counted = without(counted, left_out)
     outages = [[(since, until)] for since, until, phase in _joined(spans) if phase == Phase.DOWN]
     lost = [_length(common(outage, counted)) for outage in outages]
     return Availability(_length(counted), sum(lost), sum(map(bool, lost)), parts[0], parts[2], parts[1])
@@ -64,7 +72,7 @@ def availability(
 
 def spent_in(state: str, history: History, end: int) -> list[Span]:
     """Return when a history was in a state, until ``end``."""
-    return [(since, until) for since, until, each in _lasting(history, end) if each == state]
+    return [(since, until) for since, until, each in lasting(history, end) if each == state]
 
 
 def common(one: Sequence[Span], other: Sequence[Span]) -> list[Span]:
@@ -81,7 +89,8 @@ def common(one: Sequence[Span], other: Sequence[Span]) -> list[Span]:
     return found
 
 
-def _lasting(history: History, end: int) -> Iterator[tuple[int, int, str]]:
+def lasting(history: History, end: int) -> Iterator[tuple[int, int, str]]:
+    """Give from when until when (``end`` at the latest) each state of a history lasted."""
     since: int | None = None
     state = ""
     for at, after in history:
@@ -106,7 +115,7 @@ def _joined(spans: Iterable[tuple[int, int, str]]) -> Iterator[tuple[int, int, s
         yield last
 
 
-def _united(spans: Iterable[Span]) -> list[Span]:
+def united(spans: Iterable[Span]) -> list[Span]:
     """Return spans in their order, none touching another."""
     united: list[Span] = []
     for since, until in sorted(spans):
@@ -119,7 +128,7 @@ def _united(spans: Iterable[Span]) -> list[Span]:
     return united
 
 
-def _without(one: Sequence[Span], other: Sequence[Span]) -> list[Span]:
+def without(one: Sequence[Span], other: Sequence[Span]) -> list[Span]:
     """Return what is left of a united list without another."""
     left = []
     for since, until in one:

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
@@ -20,7 +21,9 @@ from exporter.web.documents import Documents
 from exporter.web.pages import assets
 from exporter.web.pages.fleet import Look
 from exporter.web.pages.front import FrontView
+from exporter.web.pages.incident import IncidentsView, IncidentView, ReportView
 from exporter.web.pages.layout import Layout
+from exporter.web.pages.server import ServerView
 from exporter.web.probe import Prober
 
 TEXT = "text/plain; charset=utf-8"
@@ -52,6 +55,10 @@ class Endpoints:
         self._layout = Layout(monitor, self._threads)
         self._look = Look(monitor)
         self._front = FrontView(self._look)
+        self._server = ServerView(monitor, self._threads)
+        self._incidents = IncidentsView(monitor, self._threads)
+        self._incident = IncidentView(monitor, self._threads)
+        self._report = ReportView(monitor, self._incident)
         self._prober = Prober(monitor)
         self._documents = Documents(self._threads)
 
@@ -59,6 +66,10 @@ class Endpoints:
         """Return the application with its routes."""
         application = web.Application(middlewares=[self._guard])
         application.router.add_get("/", self._noc_page)
+        application.router.add_get("/servers/{name}", self._server_page)
+        application.router.add_get("/incidents", self._incidents_page)
+        application.router.add_get("/incidents/{name}", self._incident_page)
+        application.router.add_get("/incidents/{name}/report", self._report_page)
         application.router.add_get(f"{assets.PATH}{{name}}", assets.serve)
         application.router.add_get("/metrics", self._metrics)
         application.router.add_get("/probe", self._probe)
@@ -104,6 +115,22 @@ class Endpoints:
 
     async def _noc_page(self, request: web.Request) -> web.StreamResponse:
         return await self._layout.answer(request, self._front, trusted=request[TRUSTED])
+
+    async def _server_page(self, request: web.Request) -> web.StreamResponse:
+        view = partial(self._server, request.match_info["name"])
+        return await self._layout.answer(request, view, trusted=request[TRUSTED])
+
+    async def _incidents_page(self, request: web.Request) -> web.StreamResponse:
+        return await self._layout.answer(request, self._incidents, trusted=request[TRUSTED])
+
+    async def _incident_page(self, request: web.Request) -> web.StreamResponse:
+        view = partial(self._incident, request.match_info["name"])
+        return await self._layout.answer(request, view, trusted=request[TRUSTED])
+
+    async def _report_page(self, request: web.Request) -> web.StreamResponse:
+        if not request[TRUSTED]:
+            raise web.HTTPForbidden(text=ONLY_KNOWN)
+        return await self._report.answer(request)
 
     async def _metrics(self, request: web.Request) -> web.StreamResponse:
         asked = [name for given in request.query.getall("collect[]", ()) for name in given.split(",")]

@@ -14,7 +14,7 @@ from exporter.monitor import Monitor
 from exporter.web.pages import assets
 from tests.exporter.web.browsing import DOWN, Clock, Elements, see, set_check
 
-PAGES = ["/"]
+PAGES = ["/", "/servers/web01", "/incidents"]
 TOKYO = ZoneInfo("Asia/Tokyo")
 JAPANESE = re.compile(r"[ぁ-んァ-ヶ一-龠]")
 

@@ -17,6 +17,7 @@ from gufo.snmp._fast import GetIter, SnmpV1ClientSocket, SnmpV2cClientSocket, Sn
 from gufo.snmp.utils import format_sock_addr
 
 from collectors.failures import CheckFailure, Refused, TimedOut, Unauthorized, UnexpectedReply, translate
+from collectors.hardware.alarm import Alarm
 from collectors.hardware.snmp.keys import Account, Keys
 from collectors.hardware.snmp.mib import Value
 from collectors.hardware.snmp.signature import Signature, Watch
@@ -106,6 +107,9 @@ class Session:
         self._deadline = deadline
         self._loop = asyncio.get_running_loop()
         self._socket: Socket | None = None
+        self._descriptor = -1
+        self._waiting: asyncio.Future[bool] | None = None
+        self._alarm = Alarm(self._loop, self._give_up_waiting)
         self._watch: Watch | None = None
         self._may_renew = False
         """Whether a v3 agent that let us in may reject us once: its clock began anew (RFC 3414 section 2.2.3)."""
@@ -122,13 +126,13 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close the socket: gufo-snmp does so when nobody has it any more."""
-        self._unwatch()
-        self._socket = None
+        self._alarm.end()
+        self._close()
 
     def use_community(self, version: Literal["1", "2c"], community: Secret) -> None:
         """Speak v1 or v2c."""
         build = SnmpV1ClientSocket if version == "1" else SnmpV2cClientSocket
-        self._socket = self._opened(lambda: build(self._place, community.reveal(), 0, 0, 0, 0))
+        self._open(lambda: build(self._place, community.reveal(), 0, 0, 0, 0))
         if version == "1":
             # One unknown object spoils the whole answer, and GETBULK does not exist (RFC 1157 section 4.1.2).
             self.repetitions, self._batch, self._canary = NO_BULK, 1, ()
@@ -149,20 +153,14 @@ class Session:
         self.step = "log-in"
         self._open_v3(keys.engine, user)
         if keys.account.auth:
-            self._watch = Watch(self._any.get_fd(), Signature(keys.account.auth, keys.auth))
+            self._watch = Watch(self._descriptor, Signature(keys.account.auth, keys.auth))
         await self._refresh()
         await self._get([SYSTEM])
         self._may_renew = True
 
-    def _unwatch(self) -> None:
-        if self._watch is not None:
-            self._watch.close()
-            self._watch = None
-
     def _open_v3(self, engine: bytes, user: User) -> None:
-        self._unwatch()
         key = (user.get_auth_alg(), user.get_auth_key(), user.get_priv_alg(), user.get_priv_key())
-        self._socket = self._opened(lambda: SnmpV3ClientSocket(self._place, engine, user.name, *key, 0, 0, 0, 0))
+        self._open(lambda: SnmpV3ClientSocket(self._place, engine, user.name, *key, 0, 0, 0, 0))
 
     async def _refresh(self) -> None:
         await self._ask(lambda _: self._v3.send_refresh(), lambda _: self._v3.recv_refresh())
@@ -177,11 +175,23 @@ class Session:
         assert self._socket is not None
         return self._socket
 
-    def _opened(self, build: Callable[[], Socket]) -> Socket:
+    def _open(self, build: Callable[[], Socket]) -> None:
+        self._close()
         try:
-            return build()
+            self._socket = build()
         except (OSError, ValueError) as error:
             raise self._meaning(error) from error
+        self._descriptor = self._socket.get_fd()
+        # For all requests: to come and go with each cost eight system calls.
+        self._loop.add_reader(self._descriptor, self._arrived)
+
+    def _close(self) -> None:
+        if self._watch is not None:
+            self._watch.close()
+            self._watch = None
+        if self._socket is not None:
+            self._loop.remove_reader(self._descriptor)
+            self._socket = None
 
     async def get(self, oids: Iterable[str]) -> dict[str, Value]:
         """Return the single objects that the agent has. What was not asked for is not believed. Raises Silent."""
@@ -328,20 +338,23 @@ class Session:
 
     async def _readable(self, until: float) -> bool:
         """Wait until there is a datagram; False when there is none in time."""
-        waiter: asyncio.Future[bool] = self._loop.create_future()
-        descriptor = self._any.get_fd()
-
-        def settle(*, arrived: bool) -> None:
-            if not waiter.done():
-                waiter.set_result(arrived)
-
-        timer = self._loop.call_at(until, lambda: settle(arrived=False))
-        self._loop.add_reader(descriptor, lambda: settle(arrived=True))
+        self._waiting = waiting = self._loop.create_future()
+        self._alarm.set(until)
         try:
-            return await waiter
+            arrived: bool = await waiting
         finally:
-            self._loop.remove_reader(descriptor)
-            timer.cancel()
+            self._waiting = None
+        return arrived
+
+    def _arrived(self) -> None:
+        self._end_wait(arrived=True)
+
+    def _give_up_waiting(self) -> None:
+        self._end_wait(arrived=False)
+
+    def _end_wait(self, *, arrived: bool) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(arrived)
 
     def _rejected(self) -> CheckFailure:
         if isinstance(self._socket, SnmpV3ClientSocket):

@@ -35,7 +35,7 @@ HURRIED: Final = (2.0,)
 LOGGING_IN: Final = (1.0, 2.5)
 """The same, once an agent that must like our keys has told its name."""
 
-BATCH = 30
+BATCH = 36
 """Objects asked in one GET. The answer mostly fits into one frame; too big for an agent, it is asked in halves."""
 REPETITIONS, GENTLE, NO_BULK = 25, 6, 0
 """Rows asked by one GETBULK, after it failed once, and after it failed twice: GETNEXT then."""
@@ -48,6 +48,8 @@ LONGEST_INDEX = 400
 MOST_GARBAGE = 50
 """Datagrams that are no answer, for one request."""
 
+INTERNET = "1.3.6.1"
+"""All that agents have is below it."""
 SYSTEM = "1.3.6.1.2.1.1.2.0"
 """sysObjectID.0: every agent has it, so an answer without it is an error."""
 OS_ERROR = re.compile(r"\(os error (\d+)\)")
@@ -90,8 +92,8 @@ class Column:
 class Session:
     """A socket to one agent; an asynchronous context manager that always closes it.
 
-    ``step`` names what is being done and goes into every failure. ``repetitions`` are the rows asked by one GETBULK,
-    and are taken back where the agent cannot do it.
+    ``step`` names what is being done and goes into every failure. ``batch`` are the objects asked in one GET;
+    ``repetitions`` are the rows asked by one GETBULK, and are taken back where the agent cannot do it.
     """
 
     def __init__(
@@ -113,7 +115,7 @@ class Session:
         self._watch: Watch | None = None
         self._may_renew = False
         """Whether a v3 agent that let us in may reject us once: its clock began anew (RFC 3414 section 2.2.3)."""
-        self._batch = BATCH
+        self.batch = BATCH
         self._canary: tuple[str, ...] = (SYSTEM,)
         self._bulk_is_mute: bool | None = None
         """Whether the last GETBULK got no answer at all (True), or only an unreadable one (False)."""
@@ -135,7 +137,7 @@ class Session:
         self._open(lambda: build(self._place, community.reveal(), 0, 0, 0, 0))
         if version == "1":
             # One unknown object spoils the whole answer, and GETBULK does not exist (RFC 1157 section 4.1.2).
-            self.repetitions, self._batch, self._canary = NO_BULK, 1, ()
+            self.repetitions, self.batch, self._canary = NO_BULK, 1, ()
 
     async def discover(self, account: Account) -> bytes:
         """Return the agent's engine id (RFC 3414 section 4)."""
@@ -148,15 +150,19 @@ class Session:
         self.transcript.note(f"engine {engine.hex()}, user {account.name}")
         return engine
 
-    async def log_in(self, keys: Keys, user: User) -> None:
-        """Speak v3 as ``user``: learn the engine's boots and time, and see that it lets us in. Raises Silent."""
+    async def log_in(self, keys: Keys, user: User, oids: Sequence[str]) -> dict[str, Value]:
+        """Speak v3 as ``user``: learn the engine's boots and time, and see that it lets us in by asking for objects.
+
+        Returns those that it has, as `get` does. Raises Silent.
+        """
         self.step = "log-in"
         self._open_v3(keys.engine, user)
         if keys.account.auth:
             self._watch = Watch(self._descriptor, Signature(keys.account.auth, keys.auth))
         await self._refresh()
-        await self._get([SYSTEM])
+        said = await self.get(oids)
         self._may_renew = True
+        return said
 
     def _open_v3(self, engine: bytes, user: User) -> None:
         key = (user.get_auth_alg(), user.get_auth_key(), user.get_priv_alg(), user.get_priv_key())
@@ -196,7 +202,7 @@ class Session:
     async def get(self, oids: Iterable[str]) -> dict[str, Value]:
         """Return the single objects that the agent has. What was not asked for is not believed. Raises Silent."""
         wanted = list(oids)
-        pending = [wanted[at : at + self._batch] for at in range(0, len(wanted), self._batch)][::-1]
+        pending = [wanted[at : at + self.batch] for at in range(0, len(wanted), self.batch)][::-1]
         found: dict[str, Value] = {}
         while pending:
             batch = pending.pop()
@@ -224,6 +230,14 @@ class Session:
 
     async def _get(self, oids: list[str]) -> dict[str, Value]:
         return await self._ask(lambda any_: any_.send_get_many(oids), lambda any_: any_.recv_get_many())
+
+    async def following(self, oid: str) -> str:
+        """Return the OID of the first object after ``oid``, empty where the agent tells none. Raises Silent."""
+        # gufo-snmp keeps what it asks and what it believes in a place: this one believes everything.
+        everywhere, nothing = GetIter(INTERNET, 1), ""
+        return await self._ask(
+            lambda any_: any_.send_get_next(GetIter(oid, 1)), lambda any_: any_.recv_get_next(everywhere)[0], nothing
+        )
 
     async def has_any(self, subtree: str) -> bool:
         """Tell whether the agent has an object below ``subtree``. Raises Silent."""

@@ -266,9 +266,9 @@ class Session:
                 break
         else:
             raise UnexpectedReply("open session", "; ".join(refusals)) if silence is None else silence
-        # Sessions start at USER (section 22.18); the command is sent all the same, as BMCs are used to it.
-        with contextlib.suppress(Rejected):
-            await self.request(NETFN_APPLICATION, SET_SESSION_PRIVILEGE_LEVEL, bytes([privilege]))
+        if privilege > Privilege.USER:  # at which sessions start (section 22.18); ipmitool does not ask for it either
+            with contextlib.suppress(Rejected):
+                await self.request(NETFN_APPLICATION, SET_SESSION_PRIVILEGE_LEVEL, bytes([privilege]))
 
     async def _open(self, suite: Suite, privilege: Privilege, waits: Sequence[float]) -> None:
         """Open Session Request and Response (sections 13.17 and 13.18)."""

@@ -243,10 +243,13 @@ class Session:
         """Tell whether the agent has an object below ``subtree``. Raises Silent."""
         return bool(await self._next(GetIter(subtree, 1)))
 
-    async def column(self, oid: str) -> Column:
-        """Return all that is below ``oid``. A row that comes again ends it: some agents never stop. Raises Silent."""
+    async def column(self, oid: str, rows: int = REPETITIONS) -> Column:
+        """Return all that is below ``oid``. A row that comes again ends it: some agents never stop. Raises Silent.
+
+        Where so many ``rows`` are expected, an agent need not look for more than one behind them.
+        """
         column, where = Column(), len(oid) + 1
-        cells, place = column.cells, GetIter(oid, self.repetitions)
+        cells, place = column.cells, GetIter(oid, min(self.repetitions, rows + 1))
         bulk, ended = self.repetitions > NO_BULK, False
         while not ended and not column.broken:
             page = await self._bulk(place) if bulk else await self._next(place)
@@ -265,8 +268,8 @@ class Session:
             if len(cells) > MOST_ROWS:
                 column.broken = f"more than {MOST_ROWS} rows"
         self.values += len(cells)
-        rows = f"walk {oid}: {len(cells)} rows"
-        self.transcript.note(f"{rows}; {column.broken}" if column.broken else rows)
+        seen = f"walk {oid}: {len(cells)} rows"
+        self.transcript.note(f"{seen}; {column.broken}" if column.broken else seen)
         if self.values > MOST_VALUES:
             raise Exhausted(f"more than {MOST_VALUES} values")
         return column

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from collectors.failures import CheckFailure, TimedOut, UnexpectedReply
 from collectors.hardware.snmp.judge import Answers, Part
 from collectors.hardware.snmp.mib import Table, Value, Vendor
-from collectors.hardware.snmp.session import HURRIED, Exhausted, Session, Silent
+from collectors.hardware.snmp.session import HURRIED, REPETITIONS, Exhausted, Session, Silent
 
 Cell = tuple[str, str, int]
 """Entry of a table, index of a row, column."""
@@ -61,7 +61,7 @@ async def ask(
     absent = Absent([table.entry for table in vendor.tables if before and table.entry not in rows])
     try:
         for table in vendor.tables:
-            await _find_rows(session, table, answers, absent)
+            await _find_rows(session, table, answers, absent, len(rows.get(table.entry, ())) or REPETITIONS)
             left.remove(table)
         left = list(vendor.tables)
         await _read_cells(session, vendor.tables, answers, rows, known)
@@ -105,8 +105,11 @@ def numbers(oid: str) -> tuple[int, ...]:
     return tuple(map(int, oid.split(".")))
 
 
-async def _find_rows(session: Session, table: Table, answers: Answers, absent: Absent) -> None:
-    """Walk the column that matters most; where it is empty, the names, unless the table was not there before either."""
+async def _find_rows(session: Session, table: Table, answers: Answers, absent: Absent, count: int) -> None:
+    """Walk the column that matters most; where it is empty, the names, unless the table was not there before either.
+
+    ``count`` rows are expected.
+    """
     rows: dict[str, dict[int, Value]] = {}
     answers.rows[table.entry] = rows
     is_new = table.entry in absent
@@ -116,7 +119,7 @@ async def _find_rows(session: Session, table: Table, answers: Answers, absent: A
         for column in dict.fromkeys((next(iter(table.wanted)), *(() if is_new else table.names[:1]))):
             if rows or column < 0:
                 break
-            found = await session.column(table.wanted[column])
+            found = await session.column(table.wanted[column], count)
             rows |= {index: {column: value} for index, value in found.cells.items()}
             if found.broken:
                 answers.missed[table.entry] = found.broken

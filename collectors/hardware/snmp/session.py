@@ -6,8 +6,9 @@ bounded here: requests, rows, values, answers that are none, and time.
 """
 
 import asyncio
+import contextlib
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, Literal, Self, TypeVar
@@ -27,6 +28,8 @@ Version = Literal["1", "2c", "3"]
 Socket = SnmpV1ClientSocket | SnmpV2cClientSocket | SnmpV3ClientSocket
 Page = list[tuple[str, Value] | None]
 T = TypeVar("T")
+Exchange = tuple[Callable[[Socket], None], Callable[[Socket], T]]
+"""What sends a request, and what takes its answer."""
 
 WAITS: Final = (1.5, 3.0, 5.5)
 """Seconds until a request is sent again; their sum is how long an agent may be silent."""
@@ -88,6 +91,20 @@ class Column:
     cells: dict[str, Value] = field(default_factory=dict)
     broken: str = ""
 
+    def take(self, page: Page, where: int) -> bool:
+        """Take what one answer has, indexes from place ``where`` of its OIDs on; tell whether the column ends there."""
+        for entry in page:
+            if entry is None:
+                return True
+            index, value = entry[0][where:], entry[1]
+            if index in self.cells or not index or len(index) > LONGEST_INDEX:
+                self.broken = f"the agent repeats itself at {entry[0][:LONGEST_INDEX]}"
+                return True
+            self.cells[index] = value
+        if len(self.cells) > MOST_ROWS:
+            self.broken = f"more than {MOST_ROWS} rows"
+        return not page or bool(self.broken)
+
 
 class Session:
     """A socket to one agent; an asynchronous context manager that always closes it.
@@ -111,6 +128,8 @@ class Session:
         self._socket: Socket | None = None
         self._descriptor = -1
         self._waiting: asyncio.Future[bool] | None = None
+        self._take: Callable[[], None] | None = None
+        """What takes the answers of a series."""
         self._alarm = Alarm(self._loop, self._give_up_waiting)
         self._watch: Watch | None = None
         self._may_renew = False
@@ -205,19 +224,21 @@ class Session:
         pending = [wanted[at : at + self.batch] for at in range(0, len(wanted), self.batch)][::-1]
         found: dict[str, Value] = {}
         while pending:
-            batch = pending.pop()
-            answer = await self._get([*batch, *self._canary])
-            asked = set(batch)
-            said = {oid: value for oid, value in answer.items() if oid in asked}
-            self.transcript.note(f"get {batch[0]} and {len(batch) - 1} more: {len(said)} answered")
-            if not answer and len(batch) > 1:
-                # An error, such as "too big", spoils the whole answer, and gufo-snmp does not show it.
-                middle = len(batch) // 2
-                pending += [batch[middle:], batch[:middle]]
-            elif not answer and self._canary:
-                self._canary = ()
-                pending.append(batch)
-            found |= said
+            several = pending[::-1] if len(pending) > 1 else ()
+            answers = await self._series([_get_of([*batch, *self._canary]) for batch in several])
+            for answer in answers or [await self._get([*pending[-1], *self._canary])]:
+                batch = pending.pop()
+                asked = set(batch)
+                said = {oid: value for oid, value in answer.items() if oid in asked}
+                self.transcript.note(f"get {batch[0]} and {len(batch) - 1} more: {len(said)} answered")
+                if not answer and len(batch) > 1:
+                    # An error, such as "too big", spoils the whole answer, and gufo-snmp does not show it.
+                    middle = len(batch) // 2
+                    pending += [batch[middle:], batch[:middle]]
+                elif not answer and self._canary:
+                    self._canary = ()
+                    pending.append(batch)
+                found |= said
         return found
 
     async def alive(self) -> bool:
@@ -229,7 +250,7 @@ class Session:
         return True
 
     async def _get(self, oids: list[str]) -> dict[str, Value]:
-        return await self._ask(lambda any_: any_.send_get_many(oids), lambda any_: any_.recv_get_many())
+        return await self._ask(*_get_of(oids))
 
     async def following(self, oid: str) -> str:
         """Return the OID of the first object after ``oid``, empty where the agent tells none. Raises Silent."""
@@ -243,45 +264,46 @@ class Session:
         """Tell whether the agent has an object below ``subtree``. Raises Silent."""
         return bool(await self._next(GetIter(subtree, 1)))
 
-    async def column(self, oid: str, rows: int = REPETITIONS) -> Column:
-        """Return all that is below ``oid``. A row that comes again ends it: some agents never stop. Raises Silent.
-
-        Where so many ``rows`` are expected, an agent need not look for more than one behind them.
-        """
+    async def column(self, oid: str) -> Column:
+        """Return all that is below ``oid``. A row that comes again ends it: some agents never stop. Raises Silent."""
         column, where = Column(), len(oid) + 1
-        cells, place = column.cells, GetIter(oid, min(self.repetitions, rows + 1))
+        cells, place = column.cells, GetIter(oid, self.repetitions)
         bulk, ended = self.repetitions > NO_BULK, False
-        while not ended and not column.broken:
+        while not ended:
             page = await self._bulk(place) if bulk else await self._next(place)
             if page is None:
                 bulk, page = False, await self._gentler(place, oid, first=not cells)
-            ended = not page
-            for entry in page:
-                if entry is None:
-                    ended = True
-                    break
-                index, value = entry[0][where:], entry[1]
-                if index in cells or not index or len(index) > LONGEST_INDEX:
-                    column.broken = f"the agent repeats itself at {entry[0][:LONGEST_INDEX]}"
-                    break
-                cells[index] = value
-            if len(cells) > MOST_ROWS:
-                column.broken = f"more than {MOST_ROWS} rows"
-        self.values += len(cells)
-        seen = f"walk {oid}: {len(cells)} rows"
+            ended = column.take(page, where)
+        self._note(oid, column)
+        return column
+
+    async def columns(self, expected: Mapping[str, int]) -> dict[str, Column]:
+        """Return the columns, by their OIDs, that have no more rows than ``expected``. `column` is for all others.
+
+        An agent need not look for more than one object behind them.
+        """
+        asked = {oid: GetIter(oid, rows + 1) for oid, rows in expected.items() if rows < self.repetitions}
+        found: dict[str, Column] = {}
+        pages = await self._series([_bulk_of(place) for place in asked.values()])
+        for oid, page in zip(asked, pages, strict=False):
+            column = Column()
+            if None in page and column.take(page, len(oid) + 1) and not column.broken:
+                self._note(oid, column)
+                found[oid] = column
+        return found
+
+    def _note(self, oid: str, column: Column) -> None:
+        self.values += len(column.cells)
+        seen = f"walk {oid}: {len(column.cells)} rows"
         self.transcript.note(f"{seen}; {column.broken}" if column.broken else seen)
         if self.values > MOST_VALUES:
             raise Exhausted(f"more than {MOST_VALUES} values")
-        return column
 
     async def _bulk(self, place: GetIter) -> Page | None:
         """Return the next rows of a column, its end as None among them; None where GETBULK tells nothing."""
         nothing: Page = []
         try:
-            return (
-                await self._ask(lambda any_: any_.send_get_bulk(place), lambda any_: any_.recv_get_bulk(place), nothing)
-                or None
-            )
+            return await self._ask(*_bulk_of(place), nothing) or None
         except Silent as silence:
             self._bulk_is_mute = not silence.garbage
             return None
@@ -353,10 +375,57 @@ class Session:
                 break
         raise Silent(garbage)
 
+    async def _series(self, exchanges: Sequence[Exchange[T]]) -> list[T]:
+        """Send requests one after the other, each when the one before is answered, and return the answers.
+
+        Only the last answer wakes the task. They end after an answer without a value, and before a request that is not
+        answered at once, or by anything else: `_ask` has the patience for it, and says what it means.
+        """
+        answers: list[T] = []
+        garbage = 0
+
+        def send() -> bool:
+            if len(answers) == len(exchanges) or self.requests >= MOST_REQUESTS:
+                return False
+            self.requests += 1
+            with contextlib.suppress(OSError, ValueError):
+                exchanges[len(answers)][0](self._any)
+                self._alarm.set(min(self._loop.time() + self.waits[0], self._deadline))
+                return True
+            return False
+
+        def take() -> None:
+            nonlocal garbage
+            goes_on = False
+            try:
+                if self._watch is None or self._watch.next_is_signed():
+                    answers.append(exchanges[len(answers)][1](self._any))
+                    goes_on = bool(answers[-1]) and send()
+            except BlockingIOError:
+                garbage += 1
+                goes_on = garbage < MOST_GARBAGE
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException as error:  # noqa: BLE001 - gufo-snmp's decoder panics on some hostile bytes
+                self.transcript.note(f"one at a time from here on: {str(error)[:80] or type(error).__name__}")
+            if not goes_on:
+                self._end_wait(arrived=True)
+
+        if send():
+            self._take = take
+            try:
+                await self._wait()
+            finally:
+                self._take = None
+        return answers
+
     async def _readable(self, until: float) -> bool:
         """Wait until there is a datagram; False when there is none in time."""
-        self._waiting = waiting = self._loop.create_future()
         self._alarm.set(until)
+        return await self._wait()
+
+    async def _wait(self) -> bool:
+        self._waiting = waiting = self._loop.create_future()
         try:
             arrived: bool = await waiting
         finally:
@@ -364,7 +433,10 @@ class Session:
         return arrived
 
     def _arrived(self) -> None:
-        self._end_wait(arrived=True)
+        if self._take is not None and self._waiting is not None and not self._waiting.done():
+            self._take()
+        else:
+            self._end_wait(arrived=True)
 
     def _give_up_waiting(self) -> None:
         self._end_wait(arrived=False)
@@ -386,3 +458,11 @@ class Session:
             number = int(found[1])
             return translate(OSError(number, str(error).partition(" (os error")[0]), self.step)
         return translate(error, self.step)
+
+
+def _get_of(oids: list[str]) -> Exchange[dict[str, Value]]:
+    return (lambda any_: any_.send_get_many(oids), lambda any_: any_.recv_get_many())
+
+
+def _bulk_of(place: GetIter) -> Exchange[Page]:
+    return (lambda any_: any_.send_get_bulk(place), lambda any_: any_.recv_get_bulk(place))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from collectors.failures import CheckFailure, TimedOut, UnexpectedReply
 from collectors.hardware.snmp.judge import Answers, Part
 from collectors.hardware.snmp.mib import Table, Value, Vendor
-from collectors.hardware.snmp.session import HURRIED, REPETITIONS, Exhausted, Session, Silent
+from collectors.hardware.snmp.session import HURRIED, Column, Exhausted, Session, Silent
 
 Cell = tuple[str, str, int]
 """Entry of a table, index of a row, column."""
@@ -59,9 +59,16 @@ async def ask(
     for part in before.values():
         rows.setdefault(part.source, []).append(part.index)
     absent = Absent([table.entry for table in vendor.tables if before and table.entry not in rows])
+    counts = {
+        oid: len(rows[table.entry])
+        for table in vendor.tables
+        for column, oid in (next(iter(table.wanted.items())),)
+        if table.entry in rows and column >= 0
+    }
     try:
+        columns = await session.columns(counts)
         for table in vendor.tables:
-            await _find_rows(session, table, answers, absent, len(rows.get(table.entry, ())) or REPETITIONS)
+            await _find_rows(session, table, answers, absent, columns)
             left.remove(table)
         left = list(vendor.tables)
         await _read_cells(session, vendor.tables, answers, rows, known)
@@ -105,10 +112,12 @@ def numbers(oid: str) -> tuple[int, ...]:
     return tuple(map(int, oid.split(".")))
 
 
-async def _find_rows(session: Session, table: Table, answers: Answers, absent: Absent, count: int) -> None:
+async def _find_rows(
+    session: Session, table: Table, answers: Answers, absent: Absent, columns: Mapping[str, Column]
+) -> None:
     """Walk the column that matters most; where it is empty, the names, unless the table was not there before either.
 
-    ``count`` rows are expected.
+    ``columns`` were walked before.
     """
     rows: dict[str, dict[int, Value]] = {}
     answers.rows[table.entry] = rows
@@ -119,7 +128,8 @@ async def _find_rows(session: Session, table: Table, answers: Answers, absent: A
         for column in dict.fromkeys((next(iter(table.wanted)), *(() if is_new else table.names[:1]))):
             if rows or column < 0:
                 break
-            found = await session.column(table.wanted[column], count)
+            oid = table.wanted[column]
+            found = columns[oid] if oid in columns else await session.column(oid)
             rows |= {index: {column: value} for index, value in found.cells.items()}
             if found.broken:
                 answers.missed[table.entry] = found.broken

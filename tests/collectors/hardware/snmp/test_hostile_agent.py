@@ -197,6 +197,19 @@ async def test_an_agent_that_gives_no_answer_to_more_at_once_is_asked_who_it_is_
 
 
 @pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("lost", range(2, 9))
+async def test_any_answer_of_a_later_read_may_be_lost_once(read: Read, lost: int) -> None:
+    async with SnmpAgent(tree(fans=30, temperatures=20)) as agent:
+        reader = Snmp(SnmpOptions(address="127.0.0.1", port=agent.port))
+        first = await read(agent, reader)
+        agent.asked.clear()
+        agent.script = lambda _: b"" if len(agent.asked) == lost else None
+        reading = await read(agent, reader)
+        assert len(agent.asked) > lost
+    assert (reading.lamps, reading.complete) == (first.lamps, True)
+
+
+@pytest.mark.usefixtures("impatient")
 async def test_another_agent_at_the_same_address_is_read_as_what_it_is(read: Read) -> None:
     async with SnmpAgent(tree()) as agent:
         reader = Snmp(SnmpOptions(address="127.0.0.1", port=agent.port))

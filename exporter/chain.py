@@ -5,7 +5,6 @@ came for two minutes, Alertmanager is asked: an alert that a person suppressed i
 the chain is broken, and the customer is told all the same. ``Watchdog`` always fires: its silence is told to the NOC.
 """
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from exporter.contract.notices import unalerted
 from exporter.incidents import Incidents
 from exporter.ledger import Ledger, incident_record
 from exporter.notices import Notices
+from exporter.ticks import tick
 
 log = logging.getLogger("chain")
 
@@ -106,7 +106,7 @@ class Chain:
     async def watch(self) -> None:
         """Look at what is missing, for ever."""
         while True:
-            await asyncio.sleep(PERIOD if self._notices.active else IDLE_PERIOD)
+            await tick(PERIOD if self._notices.active else IDLE_PERIOD)
             await self.look()
 
     async def look(self) -> None:

@@ -4,6 +4,8 @@ import asyncio
 import time
 from collections.abc import Callable
 
+from exporter.ticks import until_tick
+
 PERIOD = 0.25
 LATE = 1.0
 """Seconds from which on the loop's lateness voids failures."""
@@ -44,5 +46,6 @@ class LoopWatch:
         self._arm()
 
     def _arm(self) -> None:
-        self._expected = time.monotonic() + PERIOD
-        self._timer = self._loop.call_later(PERIOD, self._tick)
+        wait = until_tick(self._loop.time(), PERIOD)
+        self._expected = time.monotonic() + wait
+        self._timer = self._loop.call_later(wait, self._tick)

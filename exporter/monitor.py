@@ -31,6 +31,7 @@ from exporter.runner import Runner, raise_descriptor_limit
 from exporter.schedule import Schedule
 from exporter.secrets import Secrets
 from exporter.telemetry import Telemetry, TrapResult
+from exporter.ticks import tick
 from exporter.traps import Traps
 from exporter.vantage import Vantage
 
@@ -317,7 +318,7 @@ class Monitor:
                     "the public holidays of Japan are verified until %s only: install a newer version", VERIFIED_UNTIL
                 )
             told = today
-            await asyncio.sleep(CALENDAR_PERIOD)
+            await tick(CALENDAR_PERIOD)
 
     async def _prune(self) -> None:
         await asyncio.sleep(PRUNE_FIRST)
@@ -341,7 +342,7 @@ class Monitor:
             before, self._maintained = self._maintained, self.maintenance.scopes(self.clock.now().wall)
             if changed := before ^ self._maintained:
                 await self._publish_maintenance(changed)
-            await asyncio.sleep(LEDGER_PERIOD)
+            await tick(LEDGER_PERIOD)
 
     async def _publish_maintenance(self, changed: frozenset[Scope]) -> None:
         for number, server in enumerate(list(self.config.servers.values()), 1):

@@ -8,6 +8,7 @@ import asyncio
 
 from exporter.clock import MINUTE, Clock
 from exporter.ledger import Ledger, alive_row, presence_event
+from exporter.ticks import tick
 
 BEAT = 5.0
 """Seconds between two signs of life. They are written with what is written anyway, at least once a minute."""
@@ -42,7 +43,7 @@ class Presence:
         """Give signs of life for ever."""
         while True:
             await self.beat()
-            await asyncio.sleep(BEAT)
+            await tick(BEAT)
 
     async def _returned(self, last: int | None) -> None:
         now = self._clock.now().wall

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from exporter.inventory import VantageAddress
+from exporter.ticks import tick
 
 log = logging.getLogger("vantage")
 
@@ -38,7 +39,7 @@ class Vantage:
         """Probe for ever, so that the loss is known before a check fails."""
         while True:
             await self.lost()
-            await asyncio.sleep(PERIOD)
+            await tick(PERIOD)
 
     async def _probe(self) -> None:
         addresses = self.addresses

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import uvloop
+from hypothesis import HealthCheck, settings
 
 from tests.peers.monitoring_plugins import FOLDER, Plugin
 
@@ -43,6 +44,10 @@ INSTALL = {
     "dropbearkey": "apt install dropbear-bin",
     "check_": "apt install monitoring-plugins-basic monitoring-plugins-standard",
 }
+
+# No generated test promises a speed: on a busy machine an example may take long, or be long in the making.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 ELSEWHERE = ("/usr/sbin", "/usr/local/sbin", *map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin"))))
 """Where Debian has servers that are not on everybody's PATH."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from aiohttp import hdrs, web
 
 from exporter.monitor import Monitor
+from exporter.ticks import tick
 from exporter.web.app import Endpoints
 from exporter.web.config import WebConfig, WebError, load
 
@@ -135,7 +136,7 @@ class WebServer:
     async def _follow(self, file: Path, seen: Signature) -> None:
         """Apply the web configuration anew whenever one of its files changes. A bad one changes nothing."""
         while True:
-            await asyncio.sleep(self._period)
+            await tick(self._period)
             now = _signature(self._endpoints.config.files)
             if now == seen:
                 continue

@@ -28,6 +28,7 @@ from collectors.failures import (
     UnexpectedReply,
     translate,
 )
+from collectors.hardware.alarm import Alarm
 from collectors.hardware.ipmi import packets
 from collectors.hardware.ipmi.packets import Keys, PacketError, Suite
 from collectors.secret import Credential
@@ -163,9 +164,7 @@ class Session:
         self._socket: socket.socket | None = None
         self._waiting: asyncio.Future[bytes | None] | None = None
         self._accept: Callable[[bytes], bytes | None] = lambda _: None
-        self._expires = 0.0
-        self._timer: asyncio.TimerHandle | None = None
-        self._rings_at = 0.0
+        self._alarm = Alarm(self._loop, self._give_up_waiting)
         self._answered = False
         self._last_drop = ""
         self._keys: Keys | None = None
@@ -211,15 +210,14 @@ class Session:
                 # Half open: a RAKP message 3 that carries a status frees the slot (section 13.23).
                 self._send(self._rakp3(constants.MSC_INSUFFICIENT_RESOURCES))
         finally:
-            if self._timer is not None:
-                self._timer.cancel()
+            self._alarm.end()
             self._loop.remove_reader(self._socket)
             self._socket.close()
 
     async def _await_slot(self) -> None:
         """Await the answer to an Open Session Request a little longer: it names the slot, which then can be freed."""
         self._waiting = waiting = self._loop.create_future()
-        self._ring_at(self._loop.time() + CLOSE_WAITS[0])
+        self._alarm.set(self._loop.time() + CLOSE_WAITS[0])
         with contextlib.suppress(OSError):
             await waiting
 
@@ -268,9 +266,9 @@ class Session:
                 break
         else:
             raise UnexpectedReply("open session", "; ".join(refusals)) if silence is None else silence
-        # Sessions start at USER (section 22.18); the command is sent all the same, as BMCs are used to it.
-        with contextlib.suppress(Rejected):
-            await self.request(NETFN_APPLICATION, SET_SESSION_PRIVILEGE_LEVEL, bytes([privilege]))
+        if privilege > Privilege.USER:  # at which sessions start (section 22.18); ipmitool does not ask for it either
+            with contextlib.suppress(Rejected):
+                await self.request(NETFN_APPLICATION, SET_SESSION_PRIVILEGE_LEVEL, bytes([privilege]))
 
     async def _open(self, suite: Suite, privilege: Privilege, waits: Sequence[float]) -> None:
         """Open Session Request and Response (sections 13.17 and 13.18)."""
@@ -439,7 +437,7 @@ class Session:
                 return answer
             pack, take = next(commands)
             self._send(pack())
-            self._ring_at(min(self._loop.time() + self._waits[0], self._deadline))
+            self._alarm.set(min(self._loop.time() + self._waits[0], self._deadline))
             return MORE
 
         with contextlib.suppress(SessionLost):
@@ -513,7 +511,7 @@ class Session:
                 break
             self._waiting = waiting = self._loop.create_future()
             self._send(pack())
-            self._ring_at(min(now + wait, self._deadline))
+            self._alarm.set(min(now + wait, self._deadline))
             try:
                 answer: bytes | None = await waiting
             except OSError as error:
@@ -525,27 +523,8 @@ class Session:
                 return answer
         raise self._silence()
 
-    def _ring_at(self, moment: float) -> None:
-        """End the wait that begins now at a moment.
-
-        One timer serves all waits of a session: it is left running when an answer comes, and when it rings it looks
-        whether there is still something to wait for.
-        """
-        self._expires = moment
-        if self._timer is not None:
-            if self._rings_at <= moment:
-                return
-            self._timer.cancel()
-        self._rings_at = moment
-        self._timer = self._loop.call_at(moment, self._ring)
-
-    def _ring(self) -> None:
-        self._timer = None
-        if self._waiting is None or self._waiting.done():
-            return
-        if self._rings_at < self._expires:
-            self._ring_at(self._expires)
-        else:
+    def _give_up_waiting(self) -> None:
+        if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)
 
     def _silence(self) -> CheckFailure:

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import ipaddress
 import socket
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from gufo.snmp import KeyExpansion
@@ -19,6 +20,7 @@ from collectors.hardware.snmp.judge import Answers, Judged, Part, judge
 from collectors.hardware.snmp.keys import Account, Keys, account_of, community_of
 from collectors.hardware.snmp.mib import Value, Vendor, text_of
 from collectors.hardware.snmp.session import (
+    HURRIED,
     LOGGING_IN,
     REPETITIONS,
     SYSTEM,
@@ -28,10 +30,13 @@ from collectors.hardware.snmp.session import (
     Silent,
     Transcript,
 )
-from collectors.hardware.snmp.walk import ask
+from collectors.hardware.snmp.walk import Known, ask, expected
 from collectors.reading import Hardware, HardwareReading, Verdict
 from collectors.registry import LampTarget, Options, Port, source
 from collectors.secret import Credential
+
+WHO = (SYSTEM, DESCRIPTION)
+"""What says whose agent it is."""
 
 VENDOR_AGE = 3_600.0
 """Seconds for which the vendor of an agent is believed that only said which SNMP software it is."""
@@ -62,6 +67,10 @@ class Snmp:
         self._said: tuple[str, str] = ("", "")
         self._parts: dict[str, dict[str, Part]] = {}
         """By vendor: what its last read showed, by key."""
+        self._was_whole = False
+        """Whether the last read was answered in everything, so that the next may expect the same."""
+        self._is_modest = False
+        """Whether it is to be asked who it is before anything else: it once gave no answer to more at once."""
 
     def endpoint(self) -> str:
         """Return ``host:port`` of the agent."""
@@ -113,20 +122,17 @@ class Snmp:
 
     async def _visit(self, session: Session, credential: Credential | None, transcript: Transcript) -> HardwareReading:
         """Log in, find out whose agent it is, read its objects and tables."""
-        if self._options.version == "3":
-            await self._log_in(session, account_of(credential))
-        else:
-            session.use_community(self._options.version, community_of(credential))
-        said = await session.get((SYSTEM, DESCRIPTION))
-        session.step = "vendor"
-        await self._recognise(session, said)
+        expects = self._expected() if self._was_whole and not self._is_modest else ()
+        self._was_whole = False
+        known = await self._first_answer(session, credential, expects)
+        await self._recognise(session, known.found)
         transcript.note(f"read as: {', '.join(vendor.name for vendor in self._vendors) or 'nothing that is known'}")
         readings: list[Judged] = []
         missed: list[str] = []
         for vendor in self._vendors:
             answers = Answers()
             before = self._parts.get(vendor.name, {})
-            lost = await ask(session, vendor, answers, before)
+            lost = await ask(session, vendor, answers, before, known)
             reading, parts = judge(vendor, answers, before)
             if lost and not any(lamp.verdict in (Verdict.WARNING, Verdict.CRITICAL) for lamp in reading.lamps):
                 raise lost
@@ -135,18 +141,60 @@ class Snmp:
             missed += answers.missed.values()
             if lost:
                 break
+        self._was_whole = not missed
         return _together(readings, complete=not missed, transcript=transcript)
 
-    async def _log_in(self, session: Session, account: Account) -> None:
+    def _expected(self) -> tuple[str, ...]:
+        """Return the OIDs of what the last read found."""
+        return tuple(oid for vendor in self._vendors for oid in expected(vendor, self._parts.get(vendor.name, {})))
+
+    async def _first_answer(self, session: Session, credential: Credential | None, expects: Sequence[str]) -> Known:
+        """Log in, and ask who the agent is, and at once for what it ``expects`` to have.
+
+        Where so much is not answered, the rest of the time that it may be silent is for the first question alone, and
+        it is not asked for so much again.
+        """
+        oids = (*WHO, *expects)[: session.batch]
+        if self._options.version == "3":
+            known = await self._log_in(session, account_of(credential), oids)
+        else:
+            session.use_community(self._options.version, community_of(credential))
+            known = await self._ask_first(session, oids)
+        session.step = "vendor"
+        if not known.asked.issuperset(oids):
+            self._is_modest = True
+            return known
+        rest = expects[len(oids) - len(WHO) :]
+        try:
+            known.found |= await session.get(rest)
+        except (Silent, TimedOut):
+            self._is_modest = True
+            session.waits = HURRIED
+        else:
+            known.asked |= set(rest)
+        return known
+
+    async def _ask_first(self, session: Session, oids: Sequence[str]) -> Known:
+        """Ask for the first objects by v1 and v2c; who it is alone where there is no answer to all. Raises Silent."""
+        patience = session.waits
+        try:
+            if len(oids) > len(WHO):
+                session.waits = patience[:-1]
+                with contextlib.suppress(Silent):
+                    return Known(set(oids), await session.get(oids))
+                session.waits = patience[-1:]
+            return Known(set(WHO), await session.get(WHO))
+        finally:
+            session.waits = patience
+
+    async def _log_in(self, session: Session, account: Account, oids: Sequence[str]) -> Known:
         """Log in as a v3 user, with the keys of the last read where it is still the same engine and account."""
         if self._keys is not None and self._keys.account == account:
             session.waits = LOGGING_IN
             try:
-                await session.log_in(self._keys, self._keys.user(self._expansion))
+                return Known(set(oids), await session.log_in(self._keys, self._keys.user(self._expansion), oids))
             except (Silent, Unauthorized) as refusal:
                 session.transcript.note(f"the engine we know does not let us in ({refusal}); asking who is there")
-            else:
-                return
             finally:
                 session.waits = WAITS
         self._keys = None
@@ -155,13 +203,13 @@ class Snmp:
         # Known ways to lengthen the key first; the one that worked last before the others.
         for expansion in sorted(account.expansions, key=lambda each: each is not self._expansion):
             try:
-                await session.log_in(keys, keys.user(expansion))
+                said = await session.log_in(keys, keys.user(expansion), WHO)
             except (Silent, Unauthorized) as refusal:
                 session.transcript.note(f"no log-in with the key made long by {expansion.name}'s way: {refusal}")
             else:
                 self._keys, self._expansion = keys, expansion
                 session.waits = WAITS
-                return
+                return Known(set(WHO), said)
         raise Unauthorized(
             "log-in", "the agent names its engine, and does not let us in: user, passwords or protocols are not its own"
         )

@@ -570,14 +570,17 @@ async def test_what_is_refused_this_time_is_silent_and_not_gone(
 
 
 async def test_user_is_asked_for_first_and_operator_only_where_the_bmc_insists(bmc: ScriptedBmc, read: Read) -> None:
+    def levels() -> list[int]:
+        return [data[0] for netfn, command, data in bmc.asked if (netfn, command) == scripted_bmc.SET_PRIVILEGE]
+
     def insists(_data: bytes) -> bytes:
-        levels = [data[0] for netfn, command, data in bmc.asked if (netfn, command) == scripted_bmc.SET_PRIVILEGE]
-        return b"\xd4" if levels[-1] < 3 else OK + bytes.fromhex("01 10 40 70")
+        return OK + bytes.fromhex("01 10 40 70") if levels() else b"\xd4"
 
     bmc.answers[GET_CHASSIS_STATUS] = insists
     reader = reader_of(bmc)
     assert (await read(bmc, reader)).power is True
     assert (await read(bmc, reader)).power is True
+    assert levels() == [3, 3]
     assert (bmc.opened, bmc.closed) == (3, 3)
 
 

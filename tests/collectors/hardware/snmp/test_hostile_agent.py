@@ -36,6 +36,7 @@ from tests.peers.snmp_agent import (
 U, N, W, C = Verdict.UNKNOWN, Verdict.NORMAL, Verdict.WARNING, Verdict.CRITICAL
 IDRAC = "1.3.6.1.4.1.674.10892.5"
 FANS, TEMPERATURES = f"{IDRAC}.4.700.12.1", f"{IDRAC}.4.700.20.1"
+WHO = (numbers("1.3.6.1.2.1.1.2.0"), numbers("1.3.6.1.2.1.1.1.0"))
 SYSTEM = {"1.3.6.1.2.1.1.1.0": text("a BMC"), "1.3.6.1.2.1.1.2.0": oid(IDRAC)}
 
 
@@ -60,10 +61,9 @@ HEALTHY = dict.fromkeys(("System", "Fan 1", "Fan 2", "Fan 3", "Temp 1", "Temp 2"
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Silence is believed at once, so that no test waits for it."""
-    for waits in ("WAITS", "HURRIED", "LOGGING_IN"):
-        monkeypatch.setattr(session, waits, (0.05,))
-    monkeypatch.setattr("collectors.hardware.snmp.walk.HURRIED", (0.05,))
-    monkeypatch.setattr("collectors.hardware.snmp.reader.LOGGING_IN", (0.05,))
+    monkeypatch.setattr(session, "WAITS", (0.05, 0.05))
+    for place in ("session.HURRIED", "session.LOGGING_IN", "walk.HURRIED", "reader.HURRIED", "reader.LOGGING_IN"):
+        monkeypatch.setattr(f"collectors.hardware.snmp.{place}", (0.05,))
 
 
 # --- what agents cannot do ---
@@ -74,9 +74,9 @@ async def test_an_agent_that_drops_getbulk_is_read_by_getnext_and_not_asked_agai
     async with SnmpAgent(tree(), mute_bulk=True) as agent:
         reader = Snmp(SnmpOptions(address="127.0.0.1", port=agent.port))
         assert verdicts(await read(agent, reader)) == HEALTHY
-        assert agent.counts[GET_BULK] == 1
+        assert agent.counts[GET_BULK] == len(session.WAITS)
         assert verdicts(await read(agent, reader)) == HEALTHY
-        assert agent.counts[GET_BULK] == 1
+        assert agent.counts[GET_BULK] == len(session.WAITS)
 
 
 async def test_an_agent_whose_getbulk_fails_is_asked_more_gently_and_then_by_getnext(read: Read) -> None:
@@ -122,6 +122,107 @@ async def test_nothing_is_ever_set(read: Read) -> None:
     assert SET not in agent.counts
 
 
+# --- what the last read found ---
+
+
+async def test_what_the_last_read_found_is_asked_for_at_once(read: Read) -> None:
+    async with SnmpAgent(tree(fans=20, temperatures=8)) as agent:
+        reader = Snmp(SnmpOptions(address="127.0.0.1", port=agent.port))
+        first = await read(agent, reader)
+        asked = len(agent.asked)
+        agent.asked.clear()
+        assert (await read(agent, reader)).lamps == first.lamps
+    assert len(agent.asked) < asked * 2 // 3
+    # Two GETs for 34 single objects and 56 cells, a walk of each of the two tables; the others are still not there.
+    assert [each.kind for each in agent.asked if each.kind != GET_NEXT] == [GET] * 3 + [GET_BULK] * 2
+
+
+async def test_parts_that_come_change_and_go_are_seen_by_the_next_read(read: Read) -> None:
+    async with SnmpAgent(tree(fans=2, temperatures=0)) as agent:
+        reader = Snmp(SnmpOptions(address="127.0.0.1", port=agent.port))
+        assert verdicts(await read(agent, reader)) == dict.fromkeys(("System", "Fan 1", "Fan 2"), N)
+        agent.serve(tree(fans=3, temperatures=2))
+        assert verdicts(await read(agent, reader)) == HEALTHY
+        agent.serve({**tree(), f"{FANS}.5.1.2": integer(5), f"{FANS}.8.1.3": text("Fan of 3")})
+        changed = HEALTHY | {"Fan 2": C, "Fan of 3": N}
+        del changed["Fan 3"]
+        assert verdicts(await read(agent, reader)) == changed
+        agent.serve(tree(fans=1, temperatures=0))
+        assert verdicts(await read(agent, reader)) == {"System": N, "Fan 1": N}
+
+
+async def test_one_request_shows_that_several_tables_are_still_not_there(read: Read) -> None:
+    drives = f"{IDRAC}.5.1.20.140.1.1"
+    served = {**tree(), f"{drives}.20.1": integer(3), f"{drives}.2.1": text("Volume"), "1.3.6.1.6.3.1.0": integer(1)}
+    async with SnmpAgent(served) as agent:
+        reader = Snmp(SnmpOptions(address="127.0.0.1", port=agent.port))
+        await read(agent, reader)
+        before = agent.counts[GET_NEXT]
+        await read(agent, reader)
+        # Before the fans, in the older tree, and between temperatures and volumes.
+        assert agent.counts[GET_NEXT] - before == 3
+
+
+async def test_an_agent_that_goes_back_proves_no_table_absent(read: Read) -> None:
+    new = {**tree(), f"{IDRAC}.4.1100.50.1.5.1.1": integer(5)}
+
+    def goes_back(asked: Asked) -> bytes | None:
+        return agent.reply(asked, [(numbers("1.3.6.1.2.1.1.1.0"), text("?"))]) if asked.kind == GET_NEXT else None
+
+    async with SnmpAgent(tree()) as agent:
+        reader = Snmp(SnmpOptions(address="127.0.0.1", port=agent.port))
+        await read(agent, reader)
+        agent.script = goes_back
+        assert verdicts(await read(agent, reader)) == HEALTHY
+        agent.script = None
+        agent.serve(new)
+        assert C in verdicts(await read(agent, reader)).values()
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_an_agent_that_gives_no_answer_to_more_at_once_is_asked_who_it_is_first_from_then_on(read: Read) -> None:
+    def overtaxed(asked: Asked) -> bytes | None:
+        return b"" if asked.kind == GET and WHO[1] in asked.names and len(asked.names) > 3 else None
+
+    async with SnmpAgent(tree()) as agent:
+        reader = Snmp(SnmpOptions(address="127.0.0.1", port=agent.port))
+        await read(agent, reader)
+        agent.script = overtaxed
+        reading = await read(agent, reader)
+        assert verdicts(reading) == HEALTHY
+        assert reading.complete
+        agent.asked.clear()
+        assert verdicts(await read(agent, reader)) == HEALTHY
+        assert set(agent.asked[0].names) == set(WHO)
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("lost", range(2, 9))
+async def test_any_answer_of_a_later_read_may_be_lost_once(read: Read, lost: int) -> None:
+    async with SnmpAgent(tree(fans=30, temperatures=20)) as agent:
+        reader = Snmp(SnmpOptions(address="127.0.0.1", port=agent.port))
+        first = await read(agent, reader)
+        agent.asked.clear()
+        agent.script = lambda _: b"" if len(agent.asked) == lost else None
+        reading = await read(agent, reader)
+        assert len(agent.asked) > lost
+    assert (reading.lamps, reading.complete) == (first.lamps, True)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_another_agent_at_the_same_address_is_read_as_what_it_is(read: Read) -> None:
+    async with SnmpAgent(tree()) as agent:
+        reader = Snmp(SnmpOptions(address="127.0.0.1", port=agent.port))
+        await read(agent, reader)
+        agent.serve(
+            {**SYSTEM, "1.3.6.1.2.1.1.2.0": oid("1.3.6.1.4.1.232.9.4.10"), "1.3.6.1.4.1.232.6.1.3.0": integer(4)}
+        )
+        reading = await read(agent, reader)
+    assert reading.hardware is not None
+    assert reading.hardware.manufacturer == "HPE"
+    assert C in verdicts(reading).values()
+
+
 # --- what agents leave out ---
 
 
@@ -159,7 +260,7 @@ async def test_an_agent_that_falls_silent_in_the_middle_is_a_timeout_and_not_a_h
         def dies(_: Asked) -> bytes | None:
             nonlocal asked
             asked += 1
-            return b"" if asked > 10 else None
+            return b"" if asked > 1 else None
 
         agent.script = dies
         with pytest.raises(TimedOut) as failure:
@@ -178,7 +279,7 @@ async def test_a_fault_seen_before_the_agent_fell_silent_is_told(read: Read) -> 
         def dies(_: Asked) -> bytes | None:
             nonlocal seen
             seen += 1
-            return b"" if seen > 10 else None
+            return b"" if seen > 1 else None
 
         agent.script = dies
         reading = await read(agent, reader)

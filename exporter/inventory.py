@@ -215,10 +215,13 @@ class Mail:
 
 @dataclass(frozen=True, slots=True)
 class Alertmanager:
-    """Where Alertmanager is."""
+    """Where Alertmanager is, and how we speak to each other."""
 
     urls: tuple[str, ...] = ()
     webhook_credential: str = ""
+    credential: str = ""
+    ca_file: Path | None = None
+    """Who vouches for the certificates of its API; the system's authorities where None."""
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)

@@ -16,6 +16,7 @@ import fcntl
 import logging
 import os
 import queue
+import secrets
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -583,6 +584,11 @@ class Ledger:
         last = sa.select(sa.func.max(events.c.id)).where(events.c.kind == "lease").group_by(events.c.server)
         return {row.server: row.now for row in self._read(sa.select(events).where(events.c.id.in_(last)))}
 
+    def name(self) -> str:
+        """Return the ledger's own name, made up when it was made; empty while it cannot be read."""
+        rows = self._read(sa.select(meta.c.value).where(meta.c.key == "name"))
+        return str(rows[0][0]) if rows else ""
+
     def last_alive(self) -> int | None:
         """Return when an exporter was seen to run on this ledger last; None where that is not known."""
         rows = self._read(_LAST_ALIVE)
@@ -665,6 +671,8 @@ class Ledger:
                     f"{version}, this one knows {SCHEMA_VERSION}): run the newer one, or give this one a path of its "
                     "own with --storage.path="
                 )
+            named = sa.insert(meta).prefix_with("OR IGNORE").values(key="name", value=secrets.token_hex(4))
+            connection.execute(named)
         self._prepared = True
 
     def _write_forever(self) -> None:

@@ -1,7 +1,6 @@
 """``dserver-exporter maintenance``: windows entered, listed and ended, also while the exporter serves."""
 
 import argparse
-import asyncio
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -10,7 +9,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from exporter.clock import SECOND, Clock, SystemClock
-from exporter.config import ConfigError, load, read_time
+from exporter.config import load, read_time
 from exporter.config.problems import nearest
 from exporter.contract.businessdays import BusinessCalendar
 from exporter.contract.maintenance import Booking, unusual
@@ -20,7 +19,6 @@ from exporter.inventory import Config, MaintenanceWindow
 from exporter.ledger import beside, bookings, timezone_of, window_end, window_record, write
 from exporter.parser import Parser, add_author
 from exporter.patience import patience
-from exporter.silences import AlertmanagerError, mirror, silence_of, unmirror
 
 SCOPES = ("server", "customer", "site")
 
@@ -79,11 +77,6 @@ def _add(options: argparse.Namespace, clock: Clock) -> None:
     print(number)
     for sentence in unusual(window, now, BusinessCalendar.of(config.settings)):
         _warn(number, sentence)
-    if urls := config.alertmanager.urls:
-        try:
-            asyncio.run(mirror(urls, silence_of(number, window, options.author, config.servers.values())))
-        except AlertmanagerError as error:
-            _warn(number, f"it holds, but Alertmanager does not show it as a silence: {error}")
 
 
 def _asked_for(options: argparse.Namespace, config: Config, now: int) -> MaintenanceWindow:
@@ -193,11 +186,6 @@ def _end(options: argparse.Namespace, clock: Clock) -> None:
                 f"maintenance window {options.window} is in the configuration: take it out there and reload"
             )
         write(connection, window_end(booking.number, now, options.author))
-    try:
-        if urls := _load(options).alertmanager.urls:
-            asyncio.run(unmirror(urls, booking.number, booking.window))
-    except (AlertmanagerError, ConfigError) as error:
-        _warn(booking.number, f"it is ended; if Alertmanager shows a silence for it, expire that one there: {error}")
 
 
 def _load(options: argparse.Namespace) -> Config:

@@ -6,8 +6,10 @@ import gc
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+from exporter.alertmanager_client import Access, customer_alerts
 from exporter.chain import Chain
 from exporter.clock import SECOND, Clock
 from exporter.config import ConfigError, Problem, load_in_child, summary
@@ -21,6 +23,7 @@ from exporter.lampwatch import LampWatch
 from exporter.ledger import Ledger, Record, forget_check, forget_source, lease_event, timezone_row, withdrawn_event
 from exporter.loopwatch import LoopWatch
 from exporter.maintenance import Maintenance
+from exporter.mirror import Mirror
 from exporter.notices import Notices
 from exporter.outage import CheckState, Recovery
 from exporter.outbox import Outbox
@@ -104,7 +107,14 @@ class Monitor:
         self.runner.duties = self.lamps.duties = self.duties
         self.outbox = Outbox(clock=clock, ledger=ledger, secrets=self.secrets, telemetry=self.telemetry)
         self.notices = Notices(clock=clock, ledger=ledger, incidents=self.duties.incidents, outbox=self.outbox)
-        self.chain = Chain(clock=clock, ledger=ledger, incidents=self.duties.incidents, notices=self.notices)
+        self.chain = Chain(
+            clock=clock,
+            ledger=ledger,
+            incidents=self.duties.incidents,
+            notices=self.notices,
+            ask=partial(customer_alerts, access=self._alertmanager_access),
+        )
+        self.mirror = Mirror(clock=clock, ledger=ledger, maintenance=self.maintenance, access=self._alertmanager_access)
         self.duties.happened = self._happened
         self.notices.on_told = self.duties.publish
         self.traps = Traps(clock, self.secrets, self.lamps.reread, self._count_trap)
@@ -140,10 +150,13 @@ class Monitor:
             await self.ledger.save(forgotten)
         self._known_checks.clear()
         self._known_sources.clear()
-        duties = (self._watch_calendar, self._watch_ledger, self._prune)
+        duties = (self._watch_calendar, self._watch_ledger, self._prune, self.mirror.work)
         telling = (self.notices.work, self.outbox.work, self.chain.watch)
         for forever in (self.vantage.watch, self.presence.watch, self.traps.watch, *duties, *telling):
             self._background.append(asyncio.create_task(_keep(forever)))
+
+    def _alertmanager_access(self) -> Access:
+        return Access.of(self.config.alertmanager, self.secrets)
 
     def _happened(self, events: Iterable[IncidentEvent]) -> None:
         events = tuple(events)
@@ -203,6 +216,8 @@ class Monitor:
         self.duties.take_over(config)
         await self._write_leases(old, config)
         await self.maintenance.configure(config.maintenance)
+        await self.maintenance.refresh()
+        self.mirror.take_over(config)
         self._maintained = self.maintenance.scopes(self.clock.now().wall)
         self.notices.take_over(config)
         self.chain.urls = config.alertmanager.urls

@@ -116,7 +116,10 @@ class _Loading:
         if self._whole and main.sections and not any(part.sections.get("servers") for part in parts):
             main.warn((), "has no servers: nothing is watched; add them under servers")
         alertmanager = main.one("alertmanager", AlertmanagerSection)
-        self._check_login(main, ("alertmanager", "webhook_credential"), alertmanager.webhook_credential)
+        for key in ("webhook_credential", "credential"):
+            self._check_login(main, ("alertmanager", key), getattr(alertmanager, key))
+        if alertmanager.ca_file:
+            self._check_file(main, ("alertmanager", "ca_file"), alertmanager.ca_file)
         noc = self._noc(main)
         if settings.notices == "ledger":
             self._check_ledger(main, noc, alertmanager)
@@ -125,7 +128,7 @@ class _Loading:
             noc=noc,
             provider=Provider(**main.one("provider", ProviderSection).model_dump()),
             mail=self._mail(main),
-            alertmanager=Alertmanager(alertmanager.urls, alertmanager.webhook_credential),
+            alertmanager=Alertmanager(**alertmanager.model_dump()),
             traps_listen=main.one("traps", TrapsSection).listen,
             maintenance=tuple(self._windows(parts, ZoneInfo(settings.timezone))),
             credentials=self._credentials,

@@ -128,10 +128,12 @@ class MailSection(Section):
 
 
 class AlertmanagerSection(Section):
-    """Where Alertmanager is, and what it shows our webhook."""
+    """Where Alertmanager is, what we show its API, and what it shows our webhook."""
 
     urls: tuple[Url, ...] = ()
     webhook_credential: Name = ""
+    credential: Name = ""
+    ca_file: FilePath = None
 
 
 class TrapsSection(Section):

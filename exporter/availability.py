@@ -1,7 +1,7 @@
 """The availability of a month, read from the ledger that an exporter may be serving at the same time."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time
 from zoneinfo import ZoneInfo
@@ -12,7 +12,7 @@ from exporter.clock import SECOND
 from exporter.contract.availability import WITHDRAWN, Availability, Span, availability, common, spent_in
 from exporter.contract.maintenance import Booking
 from exporter.inventory import CheckKey, Config, Server
-from exporter.ledger import RUNNING, STOPPED, bookings, events, last_alive
+from exporter.ledger import LEASE, RUNNING, SITE, STOPPED, bookings, events, last_alive
 from exporter.outage import Phase
 from exporter.presence import GAP
 
@@ -64,13 +64,16 @@ class _Histories:
     phases: dict[CheckKey, list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
     voids: dict[CheckKey, list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
     leases: dict[str, list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
+    moves: dict[str, list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
     presence: list[tuple[int, str]] = field(default_factory=list)
 
     def take_in(self, kind: str, server: str, subject: str, at: int, was: str, now: str) -> None:
         if kind == "exporter":
             self.presence.append((at, now))
-        elif kind == "lease":
+        elif kind == LEASE:
             self.leases[server].append((at, now))
+        elif kind == SITE:
+            self.moves[server].append((at, now))
         elif kind == "void":
             self.voids[server, subject].append((at, now))
         else:
@@ -96,7 +99,8 @@ def reports(connection: sa.Connection, config: Config, month: Month, now: int, c
         for server, leased in _leased(histories, known, name, month.period):
             if customer not in ("", server.customer):
                 continue
-            windows, theirs = _windows(booked, server), common(running, leased)
+            windows = list(_windows(booked, server, _stays(histories, server, month.period)))
+            theirs = common(running, leased)
             now_theirs = (
                 {check.name for check in known.checks} if known and known.customer == server.customer else set()
             )
@@ -130,7 +134,7 @@ def _read(connection: sa.Connection, period: Span) -> _Histories:
     """Read the changes in a period, and of each history the last one before it."""
     start, end = period
     column = events.c
-    relevant = column.kind.in_(("check", "void", "lease", "exporter"))
+    relevant = column.kind.in_(("check", "void", "exporter", LEASE, SITE))
     before = (
         sa.select(sa.func.max(column.id))
         .where(relevant, column.at < start)
@@ -156,6 +160,17 @@ def _running(connection: sa.Connection, histories: _Histories, end: int, now: in
     return spent_in(RUNNING, presence, end)
 
 
-def _windows(booked: Sequence[Booking], server: Server) -> list[Span]:
-    in_force = (booking.in_force for booking in booked if server.within({booking.window.scope}))
-    return [(window.start, window.end) for window in in_force]
+def _stays(histories: _Histories, server: Server, period: Span) -> dict[str, list[Span]]:
+    """Return when a server was at each site. Before the first that was written down it was there already."""
+    history = histories.moves.get(server.name) or [(period[0], server.site)]
+    history = [(min(history[0][0], period[0]), history[0][1]), *history[1:]]
+    return {site: spent_in(site, history, period[1]) for _, site in history}
+
+
+def _windows(booked: Sequence[Booking], server: Server, stays: Mapping[str, list[Span]]) -> Iterator[Span]:
+    for booking in booked:
+        window = booking.in_force
+        if window.site:
+            yield from common([(window.start, window.end)], stays.get(window.site, ()))
+        elif server.within({window.scope}):
+            yield window.start, window.end

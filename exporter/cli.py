@@ -16,6 +16,7 @@ from exporter.config import ConfigError, Problem, check, load
 from exporter.demo import Demo
 from exporter.desk import DeskError
 from exporter.desk_command import add_incidents, add_lamps
+from exporter.events_command import add_events
 from exporter.inventory import Config
 from exporter.ledger import StorageError
 from exporter.maintenance_command import add_maintenance
@@ -167,6 +168,7 @@ def _parser() -> Parser:
     routing.set_defaults(parser=routing, run=_alertmanager_config)
 
     add_incidents(commands, [common, storing])
+    add_events(commands, [common, storing])
     add_lamps(commands, [common, storing])
     add_maintenance(commands, [common, storing])
     add_availability(commands, [common, storing])

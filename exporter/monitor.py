@@ -20,7 +20,18 @@ from exporter.exposition import Exposition
 from exporter.inventory import Check, Config, Scope, Server
 from exporter.lamps import SourceState
 from exporter.lampwatch import LampWatch
-from exporter.ledger import Ledger, Record, forget_check, forget_source, lease_event, timezone_row, withdrawn_event
+from exporter.ledger import (
+    LEASE,
+    SITE,
+    Ledger,
+    Record,
+    forget_check,
+    forget_source,
+    lease_event,
+    move_event,
+    timezone_row,
+    withdrawn_event,
+)
 from exporter.loopwatch import LoopWatch
 from exporter.maintenance import Maintenance
 from exporter.mirror import Mirror
@@ -214,7 +225,7 @@ class Monitor:
         self.lamps.settings = config.settings
         self.calendar = BusinessCalendar.of(config.settings)
         self.duties.take_over(config)
-        await self._write_leases(old, config)
+        await self._write_belongings(old, config)
         await self.maintenance.configure(config.maintenance)
         await self.maintenance.refresh()
         self.mirror.take_over(config)
@@ -243,19 +254,20 @@ class Monitor:
         del old
         await _let_go(gone)
 
-    async def _write_leases(self, old: Config, new: Config) -> None:
-        """Write down which servers are leased to another customer than before: a month is theirs from then on."""
-        if self.ready:
-            before = {server.name: server.customer for server in old.servers.values()}
-        else:
-            before = await asyncio.to_thread(self.ledger.leases)
-        after = {server.name: server.customer for server in new.servers.values()}
+    async def _write_belongings(self, old: Config, new: Config) -> None:
+        """Write down which servers are another customer's or at another site than before: from then on they are."""
         wall = self.clock.now().wall
-        changed = [name for name in before | after if before.get(name, "") != after.get(name, "")]
-        if changed:
-            await self.ledger.save(
-                lease_event(name, before.get(name, ""), after.get(name, ""), wall) for name in changed
-            )
+        records: list[Record] = []
+        for kind, of, event in ((LEASE, _customer, lease_event), (SITE, _site, move_event)):
+            if self.ready:
+                before = {server.name: of(server) for server in old.servers.values()}
+            else:
+                before = await asyncio.to_thread(self.ledger.belongings, kind)
+            after = {server.name: of(server) for server in new.servers.values()}
+            was_and_is = {name: (before.get(name, ""), after.get(name, "")) for name in before | after}
+            records += [event(name, was, now, wall) for name, (was, now) in was_and_is.items() if was != now]
+        if records:
+            await self.ledger.save(records)
 
     async def _drop(self, old: Config, new: Config) -> None:
         """Take out what the new configuration no longer has, or has under another protocol or address."""
@@ -364,6 +376,14 @@ class Monitor:
                 self._publish_inventory(server)
             if number % BREATH == 0:
                 await asyncio.sleep(0)
+
+
+def _customer(server: Server) -> str:
+    return server.customer
+
+
+def _site(server: Server) -> str:
+    return server.site
 
 
 def _identity(check: Check) -> tuple[str, str]:

@@ -349,7 +349,7 @@ class Monitor:
     async def _prune(self) -> None:
         await asyncio.sleep(PRUNE_FIRST)
         while True:
-            await asyncio.to_thread(prune, self.ledger, self.clock.now().wall)
+            await asyncio.to_thread(prune, self.ledger, self.clock.now().wall - self.config.settings.retention)
             await asyncio.sleep(PRUNE_PERIOD)
 
     async def _watch_ledger(self) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from collectors.registry import AddressFamily
-from exporter.clock import SECOND
+from exporter.clock import DAY, SECOND
 from exporter.config import durations
 from exporter.config.document import UnreadableError, contents, parse
 from exporter.config.entries import Entries, Service, fitted
@@ -56,6 +56,8 @@ from exporter.mail.samples import mistakes as template_mistakes
 
 PLAIN = ("username", "auth_protocol", "priv_protocol")
 """The keys of a credential that are no secrets."""
+SHORTEST_RETENTION = 92 * DAY
+"""The month that is over, the one before it, and the one that goes on."""
 EPOCH = datetime.fromtimestamp(0, UTC)
 NOBODY = "nobody is told of outages and abnormal lamps; add a contact with an email"
 
@@ -157,6 +159,12 @@ class _Loading:
         ):
             message = "is longer than lamp_interval: abnormal lamps are read as often as normal ones"
             main.warn(("global", "lamp_recheck_interval"), message)
+        if section.retention < SHORTEST_RETENTION:
+            message = (
+                f"is {durations.text(section.retention)}, and {durations.text(SHORTEST_RETENTION)} are the least: "
+                "the availability of last month, and a report that takes long, need what happened"
+            )
+            main.error(("global", "retention"), message)
         calendar = Calendar(section.calendar.hours, section.calendar.closed, section.calendar.open)
         try:
             BusinessCalendar(calendar, ZoneInfo(section.timezone)).verify()
@@ -171,6 +179,7 @@ class _Loading:
             vantage=tuple(VantageAddress(*entry.tcp) for entry in section.vantage),
             external_url=section.external_url,
             notices=section.notices,
+            retention=section.retention,
         )
 
     def _check_rules(self, main: Part, settings: Settings, rules: File | None) -> None:

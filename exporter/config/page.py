@@ -60,6 +60,7 @@ def _settings(settings: Settings) -> dict[str, Any]:
         "outage_notice_after": text(settings.timing.outage_notice_after),
         "lamp_interval": text(settings.lamp_interval),
         "lamp_recheck_interval": text(settings.lamp_recheck_interval),
+        "retention": text(settings.retention),
         "calendar": _calendar(settings.calendar),
         "vantage": [{"tcp": f"{address.host}:{address.port}"} for address in settings.vantage],
         "external_url": _clean(settings.external_url),

@@ -59,10 +59,14 @@ class Mirror:
         if not urls or booked is None or not (name := await asyncio.to_thread(self._ledger.name)):
             self._complaint = ""
             return
-        now, author = self._clock.now().wall, author_of(name)
-        silences = wanted(booked, self._config.servers.values(), author, now)
+        now, author, servers = self._clock.now().wall, author_of(name), self._config.servers.values()
+
+        def compare() -> tuple[int, int]:  # a fleet's servers at a site take a while to name
+            return _reflect(urls, access, wanted(booked, servers, author, now), author)
+
         try:
-            made, ended = await asyncio.to_thread(_reflect, urls, self._access(), silences, author)
+            access = self._access()
+            made, ended = await asyncio.to_thread(compare)
         except (AlertmanagerError, Misconfigured) as error:
             if str(error) != self._complaint:
                 self._complaint = str(error)

@@ -78,7 +78,7 @@ class ServerPast:
         histories = read_histories(connection, week, server.name)
         watched = running_spans(connection, histories, now, now)
         booked = [booking for booking in bookings(connection, now - WEEK) if server.within({booking.window.scope})]
-        maintained = window_spans(booked, server)
+        maintained = window_spans(booked, server, histories, week)
 
         def strip_of(check: str, period: Span) -> Strip:
             key = (server.name, check)
@@ -138,6 +138,6 @@ def incidents(
 
 def _changes(connection: sa.Connection, server: str) -> Iterable[Change]:
     column = events.c
-    query = sa.select(events).where(column.server == server).order_by(column.at.desc(), column.id.desc())
+    query = sa.select(events).where(column.server == server).order_by(column.id.desc())
     for row in connection.execute(query.limit(CHANGES)):
         yield Change(row.id, row.at, row.kind, row.subject, row.was, row.now, row.reason, row.step, row.evidence)

@@ -1,7 +1,7 @@
 """The availability of a month, read from the ledger that an exporter may be serving at the same time."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time
 from zoneinfo import ZoneInfo
@@ -12,7 +12,7 @@ from exporter.clock import SECOND
 from exporter.contract.availability import WITHDRAWN, Availability, Span, availability, common, spent_in
 from exporter.contract.maintenance import Booking
 from exporter.inventory import CheckKey, Config, Server
-from exporter.ledger import RUNNING, STOPPED, bookings, events, last_alive
+from exporter.ledger import LEASE, RUNNING, SITE, STOPPED, bookings, events, last_alive
 from exporter.outage import Phase
 from exporter.presence import GAP
 
@@ -64,14 +64,17 @@ class Histories:
     phases: dict[CheckKey, list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
     voids: dict[CheckKey, list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
     leases: dict[str, list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
+    moves: dict[str, list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
     presence: list[tuple[int, str]] = field(default_factory=list)
 
     def take_in(self, kind: str, server: str, subject: str, at: int, was: str, now: str) -> None:
         """Take in the next change, as the ledger has it."""
         if kind == "exporter":
             self.presence.append((at, now))
-        elif kind == "lease":
+        elif kind == LEASE:
             self.leases[server].append((at, now))
+        elif kind == SITE:
+            self.moves[server].append((at, now))
         elif kind == "void":
             self.voids[server, subject].append((at, now))
         else:
@@ -97,7 +100,8 @@ def reports(connection: sa.Connection, config: Config, month: Month, now: int, c
         for server, leased in _leased(histories, known, name, month.period):
             if customer not in ("", server.customer):
                 continue
-            windows, theirs = window_spans(booked, server), common(running, leased)
+            windows = window_spans(booked, server, histories, month.period)
+            theirs = common(running, leased)
             now_theirs = (
                 {check.name for check in known.checks} if known and known.customer == server.customer else set()
             )
@@ -129,7 +133,7 @@ def read_histories(connection: sa.Connection, period: Span, server: str = "") ->
     """Read the changes in a period, and of each history the last one before it; of all servers, or of one."""
     start, end = period
     column = events.c
-    relevant = sa.and_(column.kind.in_(("check", "void", "lease", "exporter")))
+    relevant = sa.and_(column.kind.in_(("check", "void", "exporter", LEASE, SITE)))
     if server:
         relevant &= column.server.in_((server, ""))  # the exporter's own history names no server
     before = (
@@ -157,7 +161,22 @@ def running_spans(connection: sa.Connection, histories: Histories, end: int, now
     return spent_in(RUNNING, presence, end)
 
 
-def window_spans(booked: Sequence[Booking], server: Server) -> list[Span]:
-    """Return when a server was in maintenance, or will be."""
-    in_force = (booking.in_force for booking in booked if server.within({booking.window.scope}))
-    return [(window.start, window.end) for window in in_force]
+def window_spans(booked: Sequence[Booking], server: Server, histories: Histories, period: Span) -> list[Span]:
+    """Return when a server was in maintenance, a site's windows as far as it was there."""
+    return list(_windows(booked, server, _stays(histories, server, period)))
+
+
+def _stays(histories: Histories, server: Server, period: Span) -> dict[str, list[Span]]:
+    """Return when a server was at each site. Before the first that was written down it was there already."""
+    history = histories.moves.get(server.name) or [(period[0], server.site)]
+    history = [(min(history[0][0], period[0]), history[0][1]), *history[1:]]
+    return {site: spent_in(site, history, period[1]) for _, site in history}
+
+
+def _windows(booked: Sequence[Booking], server: Server, stays: Mapping[str, list[Span]]) -> Iterator[Span]:
+    for booking in booked:
+        window = booking.in_force
+        if window.site:
+            yield from common([(window.start, window.end)], stays.get(window.site, ()))
+        elif server.within({window.scope}):
+            yield window.start, window.end

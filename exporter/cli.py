@@ -16,6 +16,7 @@ from exporter.config import ConfigError, Problem, check, load
 from exporter.demo import Demo
 from exporter.desk import DeskError
 from exporter.desk_command import add_incidents, add_lamps
+from exporter.events_command import add_events
 from exporter.inventory import Config
 from exporter.ledger import StorageError
 from exporter.maintenance_command import add_maintenance
@@ -39,10 +40,21 @@ First steps:
   dserver-exporter --config.file=dserver.yml               serve; kill -HUP reads the configuration again"""
 
 
+DEFAULTS = {
+    "config_file": "dserver.yml",
+    "log_level": "info",
+    "log_format": "logfmt",
+    "web_listen_address": "127.0.0.1:10623",
+    "web_config_file": "",
+    "storage_path": "data/",
+}
+"""What flags that several commands take are when they are not given."""
+
+
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit with its status."""
     parser = _parser()
-    options, rest = parser.parse_known_args(arguments)
+    options, rest = parser.parse_known_args(arguments, argparse.Namespace(**DEFAULTS))
     if rest:
         options.parser.error(_not_understood(rest, options.parser.flags()))
     logs.set_up(options.log_level, options.log_format)
@@ -68,7 +80,8 @@ def _not_understood(words: list[str], flags: Iterable[str]) -> str:
 
 def _parser() -> Parser:
     common = Parser(add_help=False, allow_abbrev=False)
-    # SUPPRESS: a flag may stand before or after the command; what is not given must not overwrite what was
+    # SUPPRESS: a flag may stand before or after the command; what is not given must not overwrite what was. For the
+    # same reason the defaults are none of the parser's: set_defaults would give them to the commands' flags too.
     for name, default, text in (
         ("config.file", "dserver.yml", "Configuration file."),
         ("log.level", "info", "Only log lines of this severity or above: debug, info, warn, error."),
@@ -115,16 +128,7 @@ def _parser() -> Parser:
         parents=[common, serving, storing],
     )
     parser.add_argument("--version", action="version", version=f"dserver-exporter {VERSION}")
-    parser.set_defaults(
-        run=_serve,
-        parser=parser,
-        config_file="dserver.yml",
-        log_level="info",
-        log_format="logfmt",
-        web_listen_address="127.0.0.1:10623",
-        web_config_file="",
-        storage_path="data/",
-    )
+    parser.set_defaults(run=_serve, parser=parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
 
     checking = commands.add_parser(
@@ -164,6 +168,7 @@ def _parser() -> Parser:
     routing.set_defaults(parser=routing, run=_alertmanager_config)
 
     add_incidents(commands, [common, storing])
+    add_events(commands, [common, storing])
     add_lamps(commands, [common, storing])
     add_maintenance(commands, [common, storing])
     add_availability(commands, [common, storing])

@@ -20,6 +20,10 @@ Scope = tuple[str, str, str]
 """What a maintenance window is for: (server, customer, site), one of them set."""
 
 
+RETENTION = 3 * 366 * DAY
+"""Three years, whichever of them are leap years."""
+
+
 @dataclass(frozen=True, slots=True)
 class Contact:
     """A person or desk that is told. At least one of ``email`` and ``phone`` is set."""
@@ -179,6 +183,8 @@ class Settings:
     vantage: tuple[VantageAddress, ...] = ()
     external_url: str = ""
     notices: Literal["alertmanager", "ledger"] = "alertmanager"
+    retention: int = RETENTION
+    """For how long the ledger keeps what is over, ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,10 +221,13 @@ class Mail:
 
 @dataclass(frozen=True, slots=True)
 class Alertmanager:
-    """Where Alertmanager is."""
+    """Where Alertmanager is, and how we speak to each other."""
 
     urls: tuple[str, ...] = ()
     webhook_credential: str = ""
+    credential: str = ""
+    ca_file: Path | None = None
+    """Who vouches for the certificates of its API; the system's authorities where None."""
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)

@@ -16,6 +16,7 @@ import fcntl
 import logging
 import os
 import queue
+import secrets
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -46,6 +47,8 @@ RETRY_AFTER = 5.0
 """Seconds until a batch that could not be written is tried again when nothing new comes in."""
 ROUTINE_WITHIN = 60.0
 """Seconds until rows that a crash may lose are written, if nothing else is written before."""
+LEASE, SITE = "lease", "site"
+"""Kinds of events: whose a server is, and where."""
 RUNNING, STOPPED = "running", "stopped"
 """What the ledger says of the exporter itself."""
 KEPT_EVENTS = 100_000
@@ -97,9 +100,8 @@ events = sa.Table(
     sa.Column("reason", sa.String, nullable=False),
     sa.Column("step", sa.String, nullable=False),
     sa.Column("evidence", sa.String, nullable=False),
-    sa.Index("events_of_a_server", "server", "at"),
+    sa.Index("events_of_a_server", "server", "id"),
 )
-
 
 incident_events = sa.Table(
     "incident_events",
@@ -259,7 +261,16 @@ def void_event(check: Check, before: CheckState, after: CheckState) -> Event:
 
 def lease_event(server: str, was: str, now: str, at: int) -> Event:
     """Return the event of a server that is leased to another customer than before; empty for none."""
-    return Event({"at": at, "server": server, "kind": "lease", "subject": "", "was": was, "now": now})
+    return _belonging(LEASE, server, was, now, at)
+
+
+def move_event(server: str, was: str, now: str, at: int) -> Event:
+    """Return the event of a server that is at another site than before; empty for none."""
+    return _belonging(SITE, server, was, now, at)
+
+
+def _belonging(kind: str, server: str, was: str, now: str, at: int) -> Event:
+    return Event({"at": at, "server": server, "kind": kind, "subject": "", "was": was, "now": now})
 
 
 def presence_event(at: int, *, running: bool) -> Event:
@@ -349,6 +360,34 @@ def window_record(window: MaintenanceWindow, at: int, author: str, *, configured
 def window_end(number: int, at: int, author: str) -> Event:
     """Return the record of a maintenance window's end before its time."""
     return Event({"window": number, "at": at, "author": author}, maintenance_ends)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerEvent:
+    """A change that the ledger keeps of a server; ``at`` is wall ms. What ``was`` and ``now`` say depends on ``kind``.
+
+    ``check``: phases; ``void``: reasons of our own fault, empty for none; ``lamp``: verdicts; `HARDWARE`: model, serial
+    number and board; `LEASE`: customers; `SITE`: sites. ``subject`` is the check, or the source and the component.
+    """
+
+    at: int
+    server: str
+    kind: str
+    subject: str
+    was: str
+    now: str
+    reason: str
+    step: str
+    evidence: str
+    """What was said or read: of a check, lines of its dialogue."""
+
+
+def server_events(connection: sa.Connection, server: str = "", limit: int = 100) -> list[ServerEvent]:
+    """Return what happened to a server, or to all of them, the newest first, at most ``limit``."""
+    query = sa.select(events).order_by(events.c.id.desc()).limit(limit)
+    query = query.where(events.c.server == server if server else events.c.server != "")  # "": the exporter itself
+    fields = [field.name for field in dataclasses.fields(ServerEvent)]
+    return [ServerEvent(**{name: getattr(row, name) for name in fields}) for row in connection.execute(query)]
 
 
 def bookings(connection: sa.Connection, after: int | None = None) -> list[Booking]:
@@ -580,10 +619,24 @@ class Ledger:
             log.error("the ledger cannot be read: %s: maintenance windows stay as they were known", error.orig)  # noqa: TRY400
             return None
 
-    def leases(self) -> dict[str, str]:
-        """Return which customer each server was leased to last; empty for one that is gone."""
-        last = sa.select(sa.func.max(events.c.id)).where(events.c.kind == "lease").group_by(events.c.server)
+    def server_events(self, server: str, limit: int = 100) -> list[ServerEvent]:
+        """Return what happened to a server as the function `server_events` does; nothing when it cannot be read."""
+        try:
+            with self._engine.connect() as connection:
+                return server_events(connection, server, limit)
+        except sa.exc.OperationalError as error:
+            log.error("the ledger cannot be read: %s: no events are shown", error.orig)  # noqa: TRY400
+            return []
+
+    def belongings(self, kind: str) -> dict[str, str]:
+        """Return which customer each server was leased to last (`LEASE`), or its site (`SITE`); empty for none."""
+        last = sa.select(sa.func.max(events.c.id)).where(events.c.kind == kind).group_by(events.c.server)
         return {row.server: row.now for row in self._read(sa.select(events).where(events.c.id.in_(last)))}
+
+    def name(self) -> str:
+        """Return the ledger's own name, made up when it was made; empty while it cannot be read."""
+        rows = self._read(sa.select(meta.c.value).where(meta.c.key == "name"))
+        return str(rows[0][0]) if rows else ""
 
     def last_alive(self) -> int | None:
         """Return when an exporter was seen to run on this ledger last; None where that is not known."""
@@ -675,6 +728,10 @@ class Ledger:
                     f"{version}, this one knows {SCHEMA_VERSION}): run the newer one, or give this one a path of its "
                     "own with --storage.path="
                 )
+            for index in events.indexes:  # that a ledger from before them lacks: they change nothing for older versions
+                index.create(connection, checkfirst=True)
+            named = sa.insert(meta).prefix_with("OR IGNORE").values(key="name", value=secrets.token_hex(4))
+            connection.execute(named)
         self._prepared = True
 
     def _write_forever(self) -> None:

@@ -5,10 +5,10 @@ configuration has them no longer.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from exporter.clock import Clock
-from exporter.contract.maintenance import GRACE, configured_changes
+from exporter.contract.maintenance import GRACE, Booking, configured_changes
 from exporter.inventory import MaintenanceWindow, Scope, Server
 from exporter.ledger import Ledger, Record, window_end, window_record
 
@@ -24,6 +24,10 @@ class Maintenance:
         self._clock = clock
         self._configured: tuple[MaintenanceWindow, ...] = ()
         self._entered: tuple[MaintenanceWindow, ...] = ()
+        self.booked: tuple[Booking, ...] | None = None
+        """What the ledger has of windows that are not over for ten minutes; None until it could be read."""
+        self.on_change: Callable[[], None] = lambda: None
+        """Called when that is not what it was."""
 
     async def configure(self, windows: Iterable[MaintenanceWindow]) -> None:
         """Take in the windows of a configuration, and write into the ledger what they change."""
@@ -41,8 +45,12 @@ class Maintenance:
     async def refresh(self) -> None:
         """Take in what people entered or ended. What cannot be read stays as it was known."""
         bookings = await asyncio.to_thread(self._ledger.bookings, self._clock.now().wall - GRACE)
-        if bookings is not None:
-            self._entered = tuple(booking.in_force for booking in bookings if not booking.configured)
+        if bookings is None:
+            return
+        self._entered = tuple(booking.in_force for booking in bookings if not booking.configured)
+        before, self.booked = self.booked, tuple(bookings)
+        if before != self.booked:
+            self.on_change()
 
     def scopes(self, wall: int, grace: int = 0) -> frozenset[Scope]:
         """Return what is in maintenance at ``wall``, or has been less than ``grace`` ms before."""

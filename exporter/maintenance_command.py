@@ -1,7 +1,6 @@
 """``dserver-exporter maintenance``: windows entered, listed and ended, also while the exporter serves."""
 
 import argparse
-import asyncio
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -13,16 +12,18 @@ from exporter.clock import SECOND, Clock, SystemClock
 from exporter.config import ConfigError, load, read_time
 from exporter.config.problems import nearest
 from exporter.contract.businessdays import BusinessCalendar
-from exporter.contract.maintenance import Booking, unusual
+from exporter.contract.maintenance import Booking, configured_changes, unusual
 from exporter.desk import DeskError
 from exporter.incident_tables import table
 from exporter.inventory import Config, MaintenanceWindow
 from exporter.ledger import beside, bookings, timezone_of, window_end, window_record, write
+from exporter.maintenance import CONFIGURATION
 from exporter.parser import Parser, add_author
 from exporter.patience import patience
-from exporter.silences import AlertmanagerError, mirror, silence_of, unmirror
 
 SCOPES = ("server", "customer", "site")
+UNREAD = 0
+"""In place of a number: the ledger does not have the window."""
 
 
 def add_maintenance(commands: "argparse._SubParsersAction[Parser]", parents: list[Parser]) -> None:
@@ -79,11 +80,6 @@ def _add(options: argparse.Namespace, clock: Clock) -> None:
     print(number)
     for sentence in unusual(window, now, BusinessCalendar.of(config.settings)):
         _warn(number, sentence)
-    if urls := config.alertmanager.urls:
-        try:
-            asyncio.run(mirror(urls, silence_of(number, window, options.author, config.servers.values())))
-        except AlertmanagerError as error:
-            _warn(number, f"it holds, but Alertmanager does not show it as a silence: {error}")
 
 
 def _asked_for(options: argparse.Namespace, config: Config, now: int) -> MaintenanceWindow:
@@ -120,21 +116,41 @@ def _time(flag: str, text: str, zone: ZoneInfo) -> int:
 def _list(options: argparse.Namespace, clock: Clock) -> None:
     now = clock.now().wall
     with beside(Path(options.storage_path)) as connection:
-        found = bookings(connection, None if options.all else now)
+        known = bookings(connection)
         zone = ZoneInfo(timezone_of(connection))
-    for line in [_as_json(found, now)] if options.format == "json" else _table(found, now, zone):
+    shown = [*known, *_unread(options, known, now)]
+    shown = [each for each in shown if options.all or each.in_force.end > now]
+    shown.sort(key=lambda each: each.window.start)
+    for line in [_as_json(shown, now)] if options.format == "json" else _table(shown, now, zone):
         print(line)
+
+
+def _unread(options: argparse.Namespace, known: Iterable[Booking], now: int) -> Iterator[Booking]:
+    """Give what the configuration has and the ledger lacks: no exporter has read it; say also what it lacks itself."""
+    try:
+        configured = _load(options).maintenance
+    except ConfigError as error:
+        print(
+            f"dserver-exporter: warning: windows that only {options.config_file} has are not shown: {error}",
+            file=sys.stderr,
+        )
+        return
+    fresh, gone = configured_changes(known, configured, now)
+    for booking in gone:
+        _warn(booking.number, f"{options.config_file} has it no longer: it ends when the exporter reads that again")
+    for window in fresh:
+        yield Booking(UNREAD, window, now, CONFIGURATION, configured=True)
 
 
 def _table(found: Iterable[Booking], now: int, zone: ZoneInfo) -> Iterator[str]:
     rows = [
         (
-            str(booking.number),
+            "-" if booking.number == UNREAD else str(booking.number),
             _scope(booking.window),
             _shown(booking.window.start, zone),
             _shown(booking.in_force.end, zone),
             _state(booking, now),
-            booking.author,
+            f"({CONFIGURATION})" if booking.configured else booking.author,
             booking.window.reason,
         )
         for booking in found
@@ -146,7 +162,7 @@ def _table(found: Iterable[Booking], now: int, zone: ZoneInfo) -> Iterator[str]:
 def _as_json(found: Iterable[Booking], now: int) -> str:
     shown = [
         {
-            "id": booking.number,
+            "id": None if booking.number == UNREAD else booking.number,
             **{scope: getattr(booking.window, scope) for scope in SCOPES},
             "from": booking.window.start,
             "to": booking.window.end,
@@ -169,6 +185,8 @@ def _scope(window: MaintenanceWindow) -> str:
 
 def _state(booking: Booking, now: int) -> str:
     window = booking.in_force
+    if booking.number == UNREAD:
+        return "not read yet"
     if window.end <= window.start:
         return "cancelled"
     if now < window.start:
@@ -190,14 +208,10 @@ def _end(options: argparse.Namespace, clock: Clock) -> None:
             raise DeskError(f"maintenance window {options.window} is over already")
         if booking.configured:
             raise DeskError(
-                f"maintenance window {options.window} is in the configuration: take it out there and reload"
+                f"maintenance window {options.window} is in the configuration: take it out of {options.config_file}, "
+                "and have the exporter read that again (kill -HUP, or POST /-/reload)"
             )
         write(connection, window_end(booking.number, now, options.author))
-    try:
-        if urls := _load(options).alertmanager.urls:
-            asyncio.run(unmirror(urls, booking.number, booking.window))
-    except (AlertmanagerError, ConfigError) as error:
-        _warn(booking.number, f"it is ended; if Alertmanager shows a silence for it, expire that one there: {error}")
 
 
 def _load(options: argparse.Namespace) -> Config:

@@ -6,8 +6,10 @@ import gc
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+from exporter.alertmanager_client import Access, customer_alerts
 from exporter.chain import Chain
 from exporter.clock import SECOND, Clock
 from exporter.config import ConfigError, Problem, load_in_child, summary
@@ -18,9 +20,21 @@ from exporter.exposition import Exposition
 from exporter.inventory import Check, Config, Scope, Server
 from exporter.lamps import SourceState
 from exporter.lampwatch import LampWatch
-from exporter.ledger import Ledger, Record, forget_check, forget_source, lease_event, timezone_row, withdrawn_event
+from exporter.ledger import (
+    LEASE,
+    SITE,
+    Ledger,
+    Record,
+    forget_check,
+    forget_source,
+    lease_event,
+    move_event,
+    timezone_row,
+    withdrawn_event,
+)
 from exporter.loopwatch import LoopWatch
 from exporter.maintenance import Maintenance
+from exporter.mirror import Mirror
 from exporter.notices import Notices
 from exporter.outage import CheckState, Recovery
 from exporter.outbox import Outbox
@@ -105,7 +119,14 @@ class Monitor:
         self.runner.duties = self.lamps.duties = self.duties
         self.outbox = Outbox(clock=clock, ledger=ledger, secrets=self.secrets, telemetry=self.telemetry)
         self.notices = Notices(clock=clock, ledger=ledger, incidents=self.duties.incidents, outbox=self.outbox)
-        self.chain = Chain(clock=clock, ledger=ledger, incidents=self.duties.incidents, notices=self.notices)
+        self.chain = Chain(
+            clock=clock,
+            ledger=ledger,
+            incidents=self.duties.incidents,
+            notices=self.notices,
+            ask=partial(customer_alerts, access=self._alertmanager_access),
+        )
+        self.mirror = Mirror(clock=clock, ledger=ledger, maintenance=self.maintenance, access=self._alertmanager_access)
         self.duties.happened = self._happened
         self.notices.on_told = self.duties.publish
         self.traps = Traps(clock, self.secrets, self.lamps.reread, self._count_trap)
@@ -141,10 +162,13 @@ class Monitor:
             await self.ledger.save(forgotten)
         self._known_checks.clear()
         self._known_sources.clear()
-        duties = (self._watch_calendar, self._watch_ledger, self._prune)
+        duties = (self._watch_calendar, self._watch_ledger, self._prune, self.mirror.work)
         telling = (self.notices.work, self.outbox.work, self.chain.watch)
         for forever in (self.vantage.watch, self.presence.watch, self.traps.watch, *duties, *telling):
             self._background.append(asyncio.create_task(_keep(forever)))
+
+    def _alertmanager_access(self) -> Access:
+        return Access.of(self.config.alertmanager, self.secrets)
 
     def _happened(self, events: Iterable[IncidentEvent]) -> None:
         events = tuple(events)
@@ -202,8 +226,10 @@ class Monitor:
         self.lamps.settings = config.settings
         self.calendar = BusinessCalendar.of(config.settings)
         self.duties.take_over(config)
-        await self._write_leases(old, config)
+        await self._write_belongings(old, config)
         await self.maintenance.configure(config.maintenance)
+        await self.maintenance.refresh()
+        self.mirror.take_over(config)
         self._maintained = self.maintenance.scopes(self.clock.now().wall)
         self.notices.take_over(config)
         self.chain.urls = config.alertmanager.urls
@@ -229,19 +255,20 @@ class Monitor:
         del old
         await _let_go(gone)
 
-    async def _write_leases(self, old: Config, new: Config) -> None:
-        """Write down which servers are leased to another customer than before: a month is theirs from then on."""
-        if self.ready:
-            before = {server.name: server.customer for server in old.servers.values()}
-        else:
-            before = await asyncio.to_thread(self.ledger.leases)
-        after = {server.name: server.customer for server in new.servers.values()}
+    async def _write_belongings(self, old: Config, new: Config) -> None:
+        """Write down which servers are another customer's or at another site than before: from then on they are."""
         wall = self.clock.now().wall
-        changed = [name for name in before | after if before.get(name, "") != after.get(name, "")]
-        if changed:
-            await self.ledger.save(
-                lease_event(name, before.get(name, ""), after.get(name, ""), wall) for name in changed
-            )
+        records: list[Record] = []
+        for kind, of, event in ((LEASE, _customer, lease_event), (SITE, _site, move_event)):
+            if self.ready:
+                before = {server.name: of(server) for server in old.servers.values()}
+            else:
+                before = await asyncio.to_thread(self.ledger.belongings, kind)
+            after = {server.name: of(server) for server in new.servers.values()}
+            was_and_is = {name: (before.get(name, ""), after.get(name, "")) for name in before | after}
+            records += [event(name, was, now, wall) for name, (was, now) in was_and_is.items() if was != now]
+        if records:
+            await self.ledger.save(records)
 
     async def _drop(self, old: Config, new: Config) -> None:
         """Take out what the new configuration no longer has, or has under another protocol or address."""
@@ -323,7 +350,7 @@ class Monitor:
     async def _prune(self) -> None:
         await asyncio.sleep(PRUNE_FIRST)
         while True:
-            await asyncio.to_thread(prune, self.ledger, self.clock.now().wall)
+            await asyncio.to_thread(prune, self.ledger, self.clock.now().wall - self.config.settings.retention)
             await asyncio.sleep(PRUNE_PERIOD)
 
     async def _watch_ledger(self) -> None:
@@ -350,6 +377,14 @@ class Monitor:
                 self._publish_inventory(server)
             if number % BREATH == 0:
                 await asyncio.sleep(0)
+
+
+def _customer(server: Server) -> str:
+    return server.customer
+
+
+def _site(server: Server) -> str:
+    return server.site
 
 
 def _identity(check: Check) -> tuple[str, str]:

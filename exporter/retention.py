@@ -1,4 +1,4 @@
-"""What the ledger forgets, and when: everything that has been over for three years, and nothing that is still needed.
+"""What the ledger forgets: everything that has been over for ``global.retention``, and nothing that is still needed.
 
 Of each history the last entry before that stays, whatever its age: it says what has held since. An incident goes whole,
 once it is closed. Deleting is done in small pieces, each a transaction of its own, so that it delays no other writing.
@@ -11,7 +11,6 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from exporter.clock import DAY
 from exporter.contract.incidents import folded
 from exporter.ledger import (
     Ledger,
@@ -28,17 +27,15 @@ from exporter.ledger import (
 
 log = logging.getLogger("ledger")
 
-KEPT = 3 * 366 * DAY
 PIECE = 500
 """Rows, or incidents, that are deleted in one transaction."""
 
 
-def prune(ledger: Ledger, now: int) -> int:
-    """Delete what has been over for longer than `KEPT`; return how many entries that were.
+def prune(ledger: Ledger, before: int) -> int:
+    """Delete what was over ``before`` (wall ms); return how many entries that were.
 
     What could not be deleted is logged and left for the next time.
     """
-    before = now - KEPT
     forgotten = 0
     try:
         with ledger.transaction() as connection:
@@ -55,9 +52,9 @@ def prune(ledger: Ledger, now: int) -> int:
                 with ledger.transaction() as connection:
                     forgotten += connection.execute(sa.delete(column.table).where(column.in_(piece))).rowcount
     except sa.exc.DBAPIError as error:
-        log.warning("what is older than three years could not be deleted from the ledger: %s", error.orig)
+        log.warning("what is older than global.retention could not be deleted from the ledger: %s", error.orig)
     if forgotten:
-        log.info("%d entries older than three years were deleted from the ledger", forgotten)
+        log.info("%d entries older than global.retention were deleted from the ledger", forgotten)
     return forgotten
 
 

@@ -1,5 +1,6 @@
 """Secrets from files and the environment, fetched for each attempt: a changed file counts from the next one on."""
 
+import base64
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -71,6 +72,19 @@ class Secrets:
             )
             raise Misconfigured(STEP, f"{where}: {file}: {error.strerror}: {remedy}") from None
         return kept.secret
+
+
+def authorizations(credential: Credential) -> list[bytes]:
+    """Return the values of HTTP's header that show a credential, the best first (RFC 6750 §2.1, RFC 7617 §2)."""
+    token = credential.secrets.get("token", Secret("")).reveal()
+    password = credential.password.reveal()
+    headers = [f"Bearer {token}".encode()] if token else []
+    if password and credential.username:
+        pair = base64.b64encode(f"{credential.username}:{password}".encode())
+        headers.append(b"Basic " + pair)
+    elif password:
+        headers.append(f"Bearer {password}".encode())
+    return headers
 
 
 def _read(where: str, file: Path, size: int) -> Secret:

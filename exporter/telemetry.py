@@ -128,12 +128,25 @@ class Telemetry:
             "Whether our own uplink works: 1 while a vantage address answers or none is configured, 0 while all fail.",
         )
         self.vantage_up.set(1)
+        self._certificate: Gauge | None = None
         ProcessCollector(registry=self.registry)
 
     def tell_who_tells(self, by: str) -> None:
         """Say who tells customers: ``global.notices``."""
         self._who_tells.clear()
         self._who_tells.labels(by).set(1)
+
+    def tell_certificate(self, expires: float | None) -> None:
+        """Say when the certificate of our own web server expires (Unix time); None: it has none, and no series."""
+        if self._certificate is not None:
+            self.registry.unregister(self._certificate)
+            self._certificate = None
+        if expires is not None:
+            self._certificate = self._gauge(
+                "web_certificate_expiry_timestamp_seconds",
+                "Unix time at which the certificate of the exporter's own web server expires. Absent without TLS.",
+            )
+            self._certificate.set(expires)
 
     def render(self, *, openmetrics: bool = False) -> bytes:
         """Return the metrics as text, in OpenMetrics without its end."""

@@ -13,7 +13,15 @@ BARE = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,6})?")
 
 
 def parse(value: object) -> int:
-    """Return the milliseconds that ``value`` says. Raises ValueError with a sentence."""
+    """Return the milliseconds that ``value`` says, a year at most. Raises ValueError with a sentence."""
+    total = parse_any(value)
+    if total > LONGEST:
+        raise ValueError("is longer than a year: check the unit")
+    return total
+
+
+def parse_any(value: object) -> int:
+    """Return the milliseconds that ``value`` says, however many. Raises ValueError with a sentence."""
     text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
     if not isinstance(text, str):
         raise ValueError("must be a duration: 30s, 10m, 1d")  # noqa: TRY004 - pydantic collects ValueErrors
@@ -25,8 +33,6 @@ def parse(value: object) -> int:
     total = sum(int(count) * size for count, size in zip(match.groups(), UNITS.values(), strict=True) if count)
     if total == 0:
         raise ValueError("must be longer than 0")
-    if total > LONGEST:
-        raise ValueError("is longer than a year: check the unit")
     return total
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from collectors.registry import AddressFamily
-from exporter.clock import SECOND
+from exporter.clock import DAY, SECOND
 from exporter.config import durations
 from exporter.config.document import UnreadableError, contents, parse
 from exporter.config.entries import Entries, Service, fitted
@@ -56,6 +56,8 @@ from exporter.mail.samples import mistakes as template_mistakes
 
 PLAIN = ("username", "auth_protocol", "priv_protocol")
 """The keys of a credential that are no secrets."""
+SHORTEST_RETENTION = 92 * DAY
+"""The month that is over, the one before it, and the one that goes on."""
 EPOCH = datetime.fromtimestamp(0, UTC)
 NOBODY = "nobody is told of outages and abnormal lamps; add a contact with an email"
 
@@ -116,7 +118,10 @@ class _Loading:
         if self._whole and main.sections and not any(part.sections.get("servers") for part in parts):
             main.warn((), "has no servers: nothing is watched; add them under servers")
         alertmanager = main.one("alertmanager", AlertmanagerSection)
-        self._check_login(main, ("alertmanager", "webhook_credential"), alertmanager.webhook_credential)
+        for key in ("webhook_credential", "credential"):
+            self._check_login(main, ("alertmanager", key), getattr(alertmanager, key))
+        if alertmanager.ca_file:
+            self._check_file(main, ("alertmanager", "ca_file"), alertmanager.ca_file)
         noc = self._noc(main)
         if settings.notices == "ledger":
             self._check_ledger(main, noc, alertmanager)
@@ -125,7 +130,7 @@ class _Loading:
             noc=noc,
             provider=Provider(**main.one("provider", ProviderSection).model_dump()),
             mail=self._mail(main),
-            alertmanager=Alertmanager(alertmanager.urls, alertmanager.webhook_credential),
+            alertmanager=Alertmanager(**alertmanager.model_dump()),
             traps_listen=main.one("traps", TrapsSection).listen,
             maintenance=tuple(self._windows(parts, ZoneInfo(settings.timezone))),
             credentials=self._credentials,
@@ -154,6 +159,12 @@ class _Loading:
         ):
             message = "is longer than lamp_interval: abnormal lamps are read as often as normal ones"
             main.warn(("global", "lamp_recheck_interval"), message)
+        if section.retention < SHORTEST_RETENTION:
+            message = (
+                f"is {durations.text(section.retention)}, and {durations.text(SHORTEST_RETENTION)} are the least: "
+                "the availability of last month, and a report that takes long, need what happened"
+            )
+            main.error(("global", "retention"), message)
         calendar = Calendar(section.calendar.hours, section.calendar.closed, section.calendar.open)
         try:
             BusinessCalendar(calendar, ZoneInfo(section.timezone)).verify()
@@ -168,6 +179,7 @@ class _Loading:
             vantage=tuple(VantageAddress(*entry.tcp) for entry in section.vantage),
             external_url=section.external_url,
             notices=section.notices,
+            retention=section.retention,
         )
 
     def _check_rules(self, main: Part, settings: Settings, rules: File | None) -> None:

@@ -27,8 +27,10 @@ def redacted(config: Config) -> Iterator[str]:
     if config.mail:
         mail = config.mail
         yield _yaml({"mail": {"smarthost": f"{mail.host}:{mail.port}", "tls": mail.tls, "credential": mail.credential}})
-    urls, hook = [_clean(url) for url in config.alertmanager.urls], config.alertmanager.webhook_credential
-    yield _yaml({"alertmanager": {"urls": urls, "webhook_credential": hook}, "traps": {"listen": config.traps_listen}})
+    alertmanager = config.alertmanager
+    names = {"webhook_credential": alertmanager.webhook_credential, "credential": alertmanager.credential}
+    yield _yaml({"alertmanager": {"urls": [_clean(url) for url in alertmanager.urls], **names}})
+    yield _yaml({"traps": {"listen": config.traps_listen}})
     yield "maintenance:\n"
     for window in config.maintenance:
         start, end = (datetime.fromtimestamp(at / 1000, zone).isoformat() for at in (window.start, window.end))
@@ -58,6 +60,7 @@ def _settings(settings: Settings) -> dict[str, Any]:
         "outage_notice_after": text(settings.timing.outage_notice_after),
         "lamp_interval": text(settings.lamp_interval),
         "lamp_recheck_interval": text(settings.lamp_recheck_interval),
+        "retention": text(settings.retention),
         "calendar": _calendar(settings.calendar),
         "vantage": [{"tcp": f"{address.host}:{address.port}"} for address in settings.vantage],
         "external_url": _clean(settings.external_url),

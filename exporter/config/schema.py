@@ -21,6 +21,7 @@ from exporter.config.values import (
     Hours,
     Line,
     Listen,
+    LongDuration,
     Name,
     PhoneOrNone,
     Switch,
@@ -30,6 +31,7 @@ from exporter.config.values import (
     Variable,
     When,
 )
+from exporter.inventory import RETENTION
 
 Language = Literal["ja", "en"]
 Family = Literal["any", "ipv4", "ipv6", "both"]
@@ -85,6 +87,7 @@ class GlobalSection(Section):
     vantage: tuple[VantageSection, ...] = ()
     external_url: UrlOrNone = ""
     notices: Literal["alertmanager", "ledger"] = "alertmanager"
+    retention: LongDuration = RETENTION
 
 
 class ContactSection(Section):
@@ -128,10 +131,12 @@ class MailSection(Section):
 
 
 class AlertmanagerSection(Section):
-    """Where Alertmanager is, and what it shows our webhook."""
+    """Where Alertmanager is, what we show its API, and what it shows our webhook."""
 
     urls: tuple[Url, ...] = ()
     webhook_credential: Name = ""
+    credential: Name = ""
+    ca_file: FilePath = None
 
 
 class TrapsSection(Section):

@@ -215,5 +215,6 @@ Hours = Annotated[tuple[int, int], BeforeValidator(_hours)]
 Days = Annotated[str, BeforeValidator(_days)]
 When = Annotated[datetime, BeforeValidator(moment)]
 Duration = Annotated[int, BeforeValidator(durations.parse)]
+LongDuration = Annotated[int, BeforeValidator(durations.parse_any)]
 FilePath = Annotated[Path | None, BeforeValidator(_file)]
 Switch = BeforeValidator(_switch)

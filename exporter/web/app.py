@@ -47,8 +47,8 @@ class Endpoints:
     """The web application. ``config`` may be exchanged while it runs."""
 
     def __init__(self, monitor: Monitor, config: WebConfig, *, loopback: bool) -> None:
-        self.config = config
         self._monitor = monitor
+        self.adopt(config)
         self._loopback = loopback
         self._passwords = Passwords()
         self._threads = ThreadPoolExecutor(2, "web")
@@ -61,6 +61,11 @@ class Endpoints:
         self._report = ReportView(monitor, self._incident)
         self._prober = Prober(monitor)
         self._documents = Documents(self._threads)
+
+    def adopt(self, config: WebConfig) -> None:
+        """Work by another web configuration."""
+        self.config = config
+        self._monitor.telemetry.tell_certificate(config.certificate_expires)
 
     def application(self) -> web.Application:
         """Return the application with its routes."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Literal, NoReturn, Self
 
 import bcrypt
+from cryptography import x509
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from exporter.config.document import UnreadableError, contents, parse
@@ -196,6 +197,8 @@ class WebConfig:
     headers: Mapping[str, str] = field(default_factory=dict)
     allowed_sans: frozenset[str] | None = None
     """Subject alternative names of client certificates; None where any verified certificate will do."""
+    certificate_expires: float | None = None
+    """Unix time at which our certificate, or one that it was issued by and that is sent with it, expires first."""
     files: tuple[Path, ...] = ()
     """The file and those it names: a change of any of them is a change of the configuration."""
 
@@ -236,6 +239,7 @@ def load(file: Path) -> WebConfig:
         users={user: stored.encode() for user, stored in (parsed.basic_auth_users or {}).items()},
         headers={key: value for key, value in given.items() if value},
         allowed_sans=None if tls is None or tls.client_allowed_sans is None else frozenset(tls.client_allowed_sans),
+        certificate_expires=_expiry(file.parent / tls.cert_file) if tls else None,
         files=(file, *(file.parent / each for each in named if each)),
     )
 
@@ -282,6 +286,14 @@ def _context(tls: TlsServer, file: Path, findings: Findings) -> ssl.SSLContext |
         except ssl.SSLError:
             complain("client_ca_file", "holds no certificate in PEM: convert with openssl x509")
     return context
+
+
+def _expiry(file: Path) -> float | None:
+    try:
+        certificates = x509.load_pem_x509_certificates(file.read_bytes())
+    except (OSError, ValueError):  # replaced meanwhile, or stranger than OpenSSL minds
+        return None
+    return min(certificate.not_valid_after_utc.timestamp() for certificate in certificates)
 
 
 class _EncryptedError(Exception):

@@ -147,7 +147,7 @@ class WebServer:
             except WebError as error:
                 log.error("the web configuration is bad, the old one stays in force: %s", error)  # noqa: TRY400
                 continue
-            self._endpoints.config = fresh
+            self._endpoints.adopt(fresh)
             await self._listen()
             seen = _signature(fresh.files)
             log.info("the web configuration was read again")

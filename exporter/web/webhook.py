@@ -5,16 +5,15 @@ when it cannot be written, and 4xx only to what will never be right.
 """
 
 import asyncio
-import base64
 import hmac
 import logging
 
 from aiohttp import hdrs, web
 
 from collectors.failures import Misconfigured
-from collectors.secret import Credential, Secret
 from exporter.alerts import parse_webhook
 from exporter.monitor import Monitor
+from exporter.secrets import authorizations
 
 log = logging.getLogger("web")
 
@@ -35,20 +34,7 @@ def shows_secret(request: web.Request, monitor: Monitor) -> bool:
         log.error("the webhook's secret cannot be had, so Alertmanager is refused: %s", error)  # noqa: TRY400
         return False
     given = request.headers.get(hdrs.AUTHORIZATION, "").encode("utf-8", "surrogateescape")
-    return any(hmac.compare_digest(given, wanted) for wanted in _headers(credential))
-
-
-def _headers(credential: Credential) -> list[bytes]:
-    """Return the values of the header that are right (RFC 6750 §2.1, RFC 7617 §2)."""
-    token = credential.secrets.get("token", Secret("")).reveal()
-    password = credential.password.reveal()
-    headers = [f"Bearer {token}".encode()] if token else []
-    if password and credential.username:
-        pair = base64.b64encode(f"{credential.username}:{password}".encode())
-        headers.append(b"Basic " + pair)
-    elif password:
-        headers.append(f"Bearer {password}".encode())
-    return headers
+    return any(hmac.compare_digest(given, wanted) for wanted in authorizations(credential))
 
 
 async def receive(request: web.Request, monitor: Monitor) -> web.Response:

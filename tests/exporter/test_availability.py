@@ -31,6 +31,7 @@ from exporter.ledger import (
     check_event,
     events,
     lease_event,
+    move_event,
     presence_event,
     void_event,
     window_record,
@@ -205,6 +206,18 @@ async def test_a_server_that_was_leased_again_is_each_customers_for_their_part_o
     assert old
     assert (old["outages"], old["counted_seconds"], old["maintenance_seconds"]) == (1, 9 * 86_400, 2 * 86_400)
     assert (new["outages"], new["counted_seconds"], new["maintenance_seconds"]) == (0, 19 * 86_400, 2 * 86_400)
+
+
+async def test_a_sites_window_counts_for_the_servers_that_were_there_then(ledger: Ledger, call: Call) -> None:
+    """web01 is at ogaki now. It was at gifu until the tenth day, and the windows overlap that."""
+    moves = [move_event("web01", "", "gifu", START + DAY), move_event("web01", "gifu", "ogaki", START + 10 * DAY)]
+    windows = [
+        MaintenanceWindow(START, START + 2 * DAY, "power", site="gifu"),  # it was there before that was written down
+        MaintenanceWindow(START + 9 * DAY, START + 13 * DAY, "power", site="gifu"),
+        MaintenanceWindow(START + 5 * DAY, START + 12 * DAY, "power", site="ogaki"),
+    ]
+    await ledger.save([RUNNING, UP, *moves, *(window_record(window, START, "sato") for window in windows)])
+    assert rows(call)["web01", "https"]["maintenance_seconds"] == (2 + 1 + 2) * 86_400
 
 
 async def test_a_server_that_is_gone_is_still_its_customers(ledger: Ledger, call: Call) -> None:

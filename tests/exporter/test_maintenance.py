@@ -183,7 +183,9 @@ async def test_what_a_window_does_not_keep_to_is_a_warning(call: Call) -> None:
 async def test_what_cannot_be_ended_is_said_with_the_remedy(call: Call, serving: Maintenance, clock: Hand) -> None:
     assert "there is no maintenance window 7; maintenance list shows them" in call("end", "7")[2]
     await serving.configure([MaintenanceWindow(NOW, NOW + HOUR, "x", server="web01")])
-    assert "is in the configuration: take it out there and reload" in call("end", "1")[2]
+    refusal = call("end", "1")[2]
+    assert "is in the configuration: take it out of " in refusal
+    assert "dserver.yml, and have the exporter read that again (kill -HUP, or POST /-/reload)" in refusal
     clock.wall += HOUR
     assert "maintenance window 1 is over already" in call("end", "1")[2]
 
@@ -201,6 +203,42 @@ async def test_configured_windows_are_in_the_ledger_once_and_end_with_the_config
     await serving.refresh()
     assert not serving.covers(DB01, clock.wall)
     assert [each.in_force.end for each in bookings(ledger)] == [clock.wall]
+
+
+CONFIGURED = "maintenance: [{site: ogaki, from: 2026-12-10T10:00, to: 2026-12-10T12:00, reason: 停電}]\n"
+
+
+async def test_configured_windows_are_listed_as_such_also_before_an_exporter_has_read_them(
+    call: Call, serving: Maintenance, clock: Hand, tmp_path: Path
+) -> None:
+    (tmp_path / "dserver.yml").write_text(CONFIG + CONFIGURED, encoding="utf-8")
+
+    def cells() -> list[list[str]]:
+        return [re.split(r"\s{2,}", line) for line in call("list")[1].splitlines()[1:]]
+
+    call("add", "--server", "web01", "--to", "2026-11-26T12:00", "--reason", "x", "--author", "configuration")
+    times = ["site ogaki", "2026-12-10 10:00 JST", "2026-12-10 12:00 JST"]
+    assert cells()[1:] == [["-", *times, "not read yet", "(configuration)", "停電"]]
+    assert cells()[0][-2:] == ["configuration", "x"]  # a person of that name
+    await serving.configure([MaintenanceWindow(1_796_864_400_000, 1_796_871_600_000, "停電", site="ogaki")])
+    assert cells()[1:] == [["2", *times, "coming", "(configuration)", "停電"]]
+    [entered, configured] = json.loads(call("list", "--format", "json")[1])
+    assert (entered["configured"], configured["configured"], configured["id"]) == (False, True, 2)
+
+
+async def test_a_list_says_what_the_configuration_has_no_longer_or_cannot_say(
+    call: Call, serving: Maintenance, tmp_path: Path
+) -> None:
+    await serving.configure([MaintenanceWindow(NOW, NOW + HOUR, "x", site="ogaki")])
+    status, out, err = call("list")
+    assert (status, len(out.splitlines())) == (0, 2)
+    assert "window 1: " in err
+    assert "dserver.yml has it no longer: it ends when the exporter reads that again" in err
+    (tmp_path / "dserver.yml").write_text("servers: 1\n")
+    status, out, err = call("list")
+    assert (status, len(out.splitlines())) == (0, 2)
+    assert "windows that only" in err
+    assert "must be a list" in err
 
 
 async def test_a_number_is_given_once(call: Call, ledger: Ledger) -> None:

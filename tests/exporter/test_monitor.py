@@ -244,7 +244,7 @@ async def test_a_check_that_leaves_the_inventory_withdraws_its_incident_at_a_rel
     await other.stop()
 
 
-async def test_the_ledger_says_when_a_check_is_gone_when_the_exporter_ran_and_whose_a_server_is(
+async def test_the_ledger_says_when_a_check_is_gone_when_the_exporter_ran_and_whose_and_where_a_server_is(
     site: Site, greeter: Greeter
 ) -> None:
     def written(kind: str) -> list[tuple[str, str]]:
@@ -268,8 +268,14 @@ async def test_the_ledger_says_when_a_check_is_gone_when_the_exporter_ran_and_wh
     leases = [*((name, "c0001") for name in names), ("web01", ""), ("web02", "")]
     assert written("lease") == leases
     site.file.write_text(site.file.read_text(encoding="utf-8").replace("c0001", "c0002"), encoding="utf-8")
+    moved = site.file.read_text(encoding="utf-8").replace("name: web03,", "name: web03, site: ogaki,")
+    site.file.write_text(moved, encoding="utf-8")
     await site.monitor.reload()
     assert written("lease") == [*leases, ("web03", "c0002")]
+    assert written("site") == [("web03", "ogaki")]
+    await site.stop()
+    await site.start()
+    assert written("site") == [("web03", "ogaki")]
 
 
 async def test_what_a_person_writes_into_the_ledger_is_seen_by_the_server(site: Site, greeter: Greeter) -> None:

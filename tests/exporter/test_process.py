@@ -246,6 +246,16 @@ def test_help_and_version_look_as_a_prometheus_user_expects(tmp_path: Path) -> N
     assert run(tmp_path, "--version").stdout.startswith("dserver-exporter 0.1.0")
 
 
+def test_a_flag_counts_before_a_command_as_after_it(folder: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    file, storage = f"--config.file={folder / 'dserver.yml'}", f"--storage.path={folder / 'nowhere'}"
+    assert run(elsewhere, file, "check-config").returncode == 0
+    for command in (("maintenance", "list"), ("incidents", "list"), ("backup", "x.db")):
+        for arguments in ((file, storage, *command), (*command, file, storage)):
+            assert f"there is no ledger in {folder / 'nowhere'}" in run(elsewhere, *arguments).stderr
+
+
 def test_log_lines_are_logfmt_or_json(folder: Path) -> None:
     with running(folder, "--log.format=json") as process:
         process.signal(signal.SIGHUP)

@@ -16,7 +16,7 @@ from collectors.registry import Options
 from exporter.availability import CheckReport, month_of, reports
 from exporter.clock import DAY, SystemClock
 from exporter.contract.incidents import IncidentEvent, What
-from exporter.inventory import Check, Config, MaintenanceWindow, Timing
+from exporter.inventory import RETENTION, Check, Config, MaintenanceWindow, Timing
 from exporter.lamps import Sighting
 from exporter.ledger import (
     Ledger,
@@ -38,11 +38,11 @@ from exporter.ledger import (
 )
 from exporter.mail.message import Outgoing
 from exporter.outage import Phase, Transition
-from exporter.retention import KEPT, PIECE, prune
+from exporter.retention import PIECE, prune
 
 NOW = 1_900_000_000_000
-OLD = NOW - KEPT - DAY
-YOUNG = NOW - KEPT + DAY
+OLD = NOW - RETENTION - DAY
+YOUNG = NOW - RETENTION + DAY
 
 
 @pytest.fixture
@@ -73,9 +73,9 @@ def left(ledger: Ledger, column: sa.Column[Any]) -> list[Any]:
 async def test_changes_go_and_of_each_check_the_last_before_stays_whatever_its_age(ledger: Ledger) -> None:
     await ledger.save([change(OLD - 2, Phase.DOWN), change(OLD - 1, Phase.UP), change(OLD, Phase.UP, "imap")])
     await ledger.save([change(YOUNG, Phase.DOWN)])
-    assert prune(ledger, NOW) == 1
+    assert prune(ledger, NOW - RETENTION) == 1
     assert left(ledger, events.c.at) == [OLD - 1, OLD, YOUNG]
-    assert prune(ledger, NOW) == 0
+    assert prune(ledger, NOW - RETENTION) == 0
 
 
 async def test_an_incident_goes_whole_once_it_is_closed_and_its_last_word_is_old(ledger: Ledger) -> None:
@@ -87,7 +87,7 @@ async def test_an_incident_goes_whole_once_it_is_closed_and_its_last_word_is_old
             *incident("reported late", (What.OPENED, OLD - 1), (What.CLOSED, OLD), (What.NOTE, YOUNG)),
         ]
     )
-    prune(ledger, NOW)
+    prune(ledger, NOW - RETENTION)
     assert set(left(ledger, incident_events.c.incident)) == {"open", "reported late"}
     assert len(left(ledger, incident_events.c.id)) == 4
 
@@ -98,7 +98,7 @@ async def test_maintenance_windows_go_when_they_have_been_over_for_so_long(ledge
 
     await ledger.save([window(OLD - 2, OLD), window(OLD, YOUNG), window(OLD - 2, YOUNG), window(NOW, NOW + DAY)])
     await ledger.save([window_end(3, OLD, "sato")])
-    prune(ledger, NOW)
+    prune(ledger, NOW - RETENTION)
     assert left(ledger, maintenance_windows.c.number) == [2, 4]
     assert left(ledger, maintenance_ends.c.window) == []
 
@@ -107,13 +107,13 @@ async def test_what_people_saw_goes(ledger: Ledger) -> None:
     with ledger.transaction() as connection:
         for at in (OLD, YOUNG):
             add_sighting(connection, Sighting("web01", at, Verdict.NORMAL, "all green", "sato"))
-    prune(ledger, NOW)
+    prune(ledger, NOW - RETENTION)
     assert left(ledger, sightings.c.at) == [YOUNG]
 
 
 async def test_much_goes_in_pieces_and_all_of_it(ledger: Ledger) -> None:
     await ledger.save([change(OLD - number, Phase.DOWN) for number in range(2 * PIECE + 2)])
-    assert prune(ledger, NOW) == 2 * PIECE + 1
+    assert prune(ledger, NOW - RETENTION) == 2 * PIECE + 1
 
 
 async def test_while_somebody_else_holds_the_ledger_it_is_left_for_the_next_time(
@@ -124,9 +124,9 @@ async def test_while_somebody_else_holds_the_ledger_it_is_left_for_the_next_time
         connection.exec_driver_sql("PRAGMA busy_timeout=0")  # the pool's one connection is used again
     with closing(sqlite3.connect(tmp_path / "data" / "ledger.db")) as other:
         other.execute("BEGIN IMMEDIATE")
-        assert prune(ledger, NOW) == 0
+        assert prune(ledger, NOW - RETENTION) == 0
     assert "could not be deleted from the ledger: database is locked" in caplog.text
-    assert prune(ledger, NOW) == 1
+    assert prune(ledger, NOW - RETENTION) == 1
 
 
 async def test_what_is_forgotten_changes_no_availability_of_a_month_that_is_kept(ledger: Ledger) -> None:
@@ -145,7 +145,7 @@ async def test_what_is_forgotten_changes_no_availability_of_a_month_that_is_kept
 
     before = asked()
     assert sum(each.result.outages for each in before) > 2
-    assert prune(ledger, start + KEPT) > 5
+    assert prune(ledger, start) > 5
     assert asked() == before
 
 
@@ -156,7 +156,7 @@ async def test_a_mail_is_forgotten_with_what_became_of_it_and_one_that_waits_is_
     ]
     done = [delivery_record("<old@x>", "sent", OLD), delivery_record("<young@x>", "sent", YOUNG)]
     await ledger.save([*map(outgoing_record, mails), *done])
-    assert prune(ledger, NOW) == 2
+    assert prune(ledger, NOW - RETENTION) == 2
     with ledger.transaction() as connection:
         assert connection.scalars(sa.select(deliveries.c.message_id)).all() == ["<young@x>"]
     assert [mail.message_id for _, mail in ledger.outgoing()] == ["<waits@x>"]

@@ -1,20 +1,26 @@
-"""A real Alertmanager with a given configuration, alone (no cluster)."""
+"""A real Alertmanager with a given configuration, alone or a member of a cluster."""
 
 import json
+import time
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.peers.process import ServerProcess
+from tests.peers.process import DEADLINE, PAUSE, ServerProcess, free_port
 
 
 class Alertmanager(ServerProcess):
     """Started with the flags that docs/alerting.md asks for."""
 
-    def __init__(self, program: str, folder: Path, configuration: str, flags: Sequence[str] = ()) -> None:
+    def __init__(
+        self, program: str, folder: Path, configuration: str, flags: Sequence[str] = (), *, cluster: str = ""
+    ) -> None:
+        """``cluster`` is the address at which members speak to each other; empty: it is alone."""
         super().__init__(folder)
         self._program = program
+        self._cluster = cluster
         self._flags = flags
         self._file = folder / "alertmanager.yml"
         self._file.write_text(configuration, "utf-8")
@@ -25,7 +31,7 @@ class Alertmanager(ServerProcess):
             f"--config.file={self._file}",
             f"--storage.path={self.folder / 'data'}",
             f"--web.listen-address=127.0.0.1:{self.port}",
-            "--cluster.listen-address=",
+            f"--cluster.listen-address={self._cluster}",
             "--data.maintenance-interval=1s",
             *self._flags,
         )
@@ -38,7 +44,31 @@ class Alertmanager(ServerProcess):
         )
         urllib.request.urlopen(request, timeout=10).close()
 
+    def status(self) -> dict[str, Any]:
+        """Return what it says of its cluster."""
+        with urllib.request.urlopen(f"{self.url}/api/v2/status", timeout=10) as answer:
+            return json.load(answer)["cluster"]  # type: ignore[no-any-return]  # Alertmanager's JSON
+
     def alerts(self) -> list[dict[str, Any]]:
         """Return the alerts that it holds for active."""
         with urllib.request.urlopen(f"{self.url}/api/v2/alerts", timeout=10) as answer:
             return json.load(answer)  # type: ignore[no-any-return]  # Alertmanager's JSON
+
+
+@contextmanager
+def cluster(program: str, folder: Path, configuration: str) -> Iterator[tuple[Alertmanager, Alertmanager]]:
+    """Run two members of one cluster, and return when they know each other."""
+    addresses = [f"127.0.0.1:{free_port()}" for _ in range(2)]
+    fast = ("--cluster.gossip-interval=20ms", "--cluster.pushpull-interval=200ms", "--cluster.settle-timeout=1s")
+    first, second = (
+        Alertmanager(program, folder / name, configuration, (*fast, f"--cluster.peer={other}"), cluster=address)
+        for name, address, other in (("first", *addresses), ("second", *reversed(addresses)))
+    )
+    with first, second:
+        deadline = time.monotonic() + DEADLINE
+        while not all(
+            len(each.status()["peers"]) == 2 and each.status()["status"] == "ready" for each in (first, second)
+        ):
+            assert time.monotonic() < deadline, "the members of the cluster do not find each other"
+            time.sleep(PAUSE)
+        yield first, second

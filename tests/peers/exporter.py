@@ -39,7 +39,14 @@ class Exporter(ServerProcess):
         assert len(found) <= 1, f"{metric} with {labels} is not one sample"
         return found[0] if found else None
 
+    def call(self, *arguments: str) -> str:
+        """Run a command of the program on this one's configuration and storage; return what it prints."""
+        where = (f"--config.file={self._file}", f"--storage.path={self.folder / 'data'}")
+        command = [str(PROGRAM), *where, *arguments]
+        ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout
+
     def alertmanager_config(self) -> str:
         """Return what the command of this name prints."""
-        command = [str(PROGRAM), "alertmanager-config", f"--config.file={self._file}"]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+        return self.call("alertmanager-config")

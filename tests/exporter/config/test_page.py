@@ -18,7 +18,7 @@ global: {vantage: [{tcp: "198.51.100.1:53"}], external_url: "https://monitor.pro
 noc: {contacts: [{name: 監視 太郎, email: taro@provider.example, phone: 0120-111-111}]}
 provider: {name: 株式会社プロバイダ, phone: 0120-222-222, email: support@provider.example}
 mail: {smarthost: "mail.provider.example:587", from: sender@provider.example, credential: bmc}
-alertmanager: {urls: ["http://127.0.0.1:9093/?key=hunter2"], webhook_credential: bmc}
+alertmanager: {urls: ["http://127.0.0.1:9093/?key=hunter2"], webhook_credential: bmc, credential: env, ca_file: ca.pem}
 credentials:
   bmc: {username: monitor, password_file: secret}
   env: {token_env: PATH}

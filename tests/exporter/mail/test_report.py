@@ -221,6 +221,7 @@ def test_the_page_prints_on_a4_and_fetches_nothing(language: Language) -> None:
     html = rendered(FILED, language).html
     page = Page(html)
     assert "@page { size: A4;" in html
+    assert "counter(page)" in html
     assert page.open == []
     assert page.links == []
     assert not page.elements & {"img", "link", "script", "iframe", "object"}

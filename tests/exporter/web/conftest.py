@@ -158,9 +158,9 @@ class Certificates:
     def file(self) -> Path:
         return self.folder / f"{self.name}.pem"
 
-    def issue(self, name: str, *sans: str) -> Path:
-        """Write NAME.pem and NAME.key, and return the certificate's path."""
-        return self._write(name, ec.generate_private_key(ec.SECP256R1()), sans, ca=False)
+    def issue(self, name: str, *sans: str, hours: int = 1) -> Path:
+        """Write NAME.pem and NAME.key, good for so many hours, and return the certificate's path."""
+        return self._write(name, ec.generate_private_key(ec.SECP256R1()), sans, ca=False, hours=hours)
 
     def client_context(self, name: str = "") -> ssl.SSLContext:
         """Return what a client that trusts this CA uses, with the certificate NAME if given."""
@@ -169,7 +169,9 @@ class Certificates:
             context.load_cert_chain(self.folder / f"{name}.pem", self.folder / f"{name}.key")
         return context
 
-    def _write(self, name: str, key: ec.EllipticCurvePrivateKey, sans: tuple[str, ...], *, ca: bool) -> Path:
+    def _write(
+        self, name: str, key: ec.EllipticCurvePrivateKey, sans: tuple[str, ...], *, ca: bool, hours: int = 1
+    ) -> Path:
         now = dt.datetime.now(dt.UTC)
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, self.name)])
@@ -180,7 +182,7 @@ class Certificates:
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - dt.timedelta(hours=1))
-            .not_valid_after(now + dt.timedelta(hours=1))
+            .not_valid_after(now + dt.timedelta(hours=hours))
             .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
         )
         if sans:

@@ -3,11 +3,14 @@
 import asyncio
 import base64
 import gc
+import re
 import socket
 import ssl
+import time
 import weakref
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -325,6 +328,32 @@ async def test_a_renewed_certificate_is_used_for_new_connections_and_old_ones_go
     writer.write(b"GET /-/healthy HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert (await reader.readline()).startswith(b"HTTP/1.1 200")
     writer.close()
+
+
+async def test_when_the_own_certificate_expires_is_a_metric_that_follows_its_renewal_and_the_first_of_a_chain(
+    start: Any, certificates: Any, tmp_path: Path
+) -> None:
+    async def expiry(client: Any, **options: object) -> float | None:
+        _, text = await client.get("/metrics?collect[]=exporter", **options)
+        found = re.findall(r"^dserver_exporter_web_certificate_expiry_timestamp_seconds (\S+)$", text, re.MULTILINE)
+        return float(found[0]) if found else None
+
+    assert await expiry(await start()) is None
+    server = certificates.issue("server", "127.0.0.1", hours=48)
+    client = await start("127.0.0.1:0", TLS)
+    context = certificates.client_context()
+    first = await expiry(client, ssl=context)
+    assert first
+    assert first == pytest.approx(time.time() + 48 * 3600, abs=120)
+    certificates.issue("server", "127.0.0.1", hours=72)
+
+    async def moved(hours: int) -> bool:
+        return await expiry(client, ssl=context) == pytest.approx(first + hours * 3600, abs=120)
+
+    await until(partial(moved, 24))
+    intermediate = certificates.issue("intermediate", hours=36)
+    server.write_bytes(server.read_bytes() + intermediate.read_bytes())
+    await until(partial(moved, -12))
 
 
 async def test_a_ca_that_is_taken_out_no_longer_lets_its_clients_in(

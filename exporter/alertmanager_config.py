@@ -90,6 +90,22 @@ def _by_webhook(config: Config) -> _Parts:
 
 
 def _webhook(config: Config) -> dict[str, Any]:
+    ours = config.alertmanager
+    if not ours.webhook_credential and not ours.webhook_cert_file:
+        raise AlertmanagerConfigError(
+            "alertmanager: it has neither webhook_credential nor webhook_cert_file, and the webhook takes in nothing "
+            "from who shows neither: add one, or let Alertmanager mail customers with global.notices: alertmanager"
+        )
+    shown: dict[str, Any] = _log_in(config) if ours.webhook_credential else {}
+    files = {"ca": ours.webhook_ca_file, "cert": ours.webhook_cert_file, "key": ours.webhook_key_file}
+    if tls := {f"{name}_file": str(file.absolute()) for name, file in files.items() if file}:
+        shown["tls_config"] = tls
+    url = (config.settings.external_url or OWN_ADDRESS).rstrip("/")
+    # that an alert ended is not yet a recovery: the ledger knows better
+    return {"url": f"{url}/api/v1/alertmanager", "send_resolved": False, "http_config": shown}
+
+
+def _log_in(config: Config) -> dict[str, Any]:
     where = f"credentials.{config.alertmanager.webhook_credential}"
     credential = config.credentials.get(config.alertmanager.webhook_credential)
     if credential is None:
@@ -105,14 +121,9 @@ def _webhook(config: Config) -> dict[str, Any]:
         )
     file = str(secret.file.absolute())
     username = credential.values.get("username")
-    log_in = (
-        {"basic_auth": {"username": username, "password_file": file}}
-        if username and not bearer
-        else {"authorization": {"type": "Bearer", "credentials_file": file}}
-    )
-    url = (config.settings.external_url or OWN_ADDRESS).rstrip("/")
-    # that an alert ended is not yet a recovery: the ledger knows better
-    return {"url": f"{url}/api/v1/alertmanager", "send_resolved": False, "http_config": log_in}
+    if username and not bearer:
+        return {"basic_auth": {"username": username, "password_file": file}}
+    return {"authorization": {"type": "Bearer", "credentials_file": file}}
 
 
 def _by_mail(config: Config, noc: list[Contact]) -> _Parts:

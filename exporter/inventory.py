@@ -178,7 +178,7 @@ class Settings:
     calendar: Calendar = Calendar()
     vantage: tuple[VantageAddress, ...] = ()
     external_url: str = ""
-    notices: Literal["alertmanager", "ledger"] = "alertmanager"
+    notices: Literal["alertmanager", "ledger"] = "ledger"
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,10 +215,14 @@ class Mail:
 
 @dataclass(frozen=True, slots=True)
 class Alertmanager:
-    """Where Alertmanager is."""
+    """Where Alertmanager is, and how it proves to our webhook who it is. It reads the files, not we."""
 
     urls: tuple[str, ...] = ()
     webhook_credential: str = ""
+    webhook_cert_file: Path | None = None
+    webhook_key_file: Path | None = None
+    webhook_ca_file: Path | None = None
+    """Who vouches for the certificate of our web server; the system's authorities where None."""
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -235,6 +239,11 @@ class Config:
     credentials: Mapping[str, CredentialEntry] = field(default_factory=dict)
     customers: Mapping[str, Customer] = field(default_factory=dict)
     servers: Mapping[str, Server] = field(default_factory=dict)
+
+    @property
+    def tells_customers(self) -> bool:
+        """Tell whether it is the exporter who mails customers."""
+        return self.settings.notices == "ledger" and self.mail is not None
 
     def checks(self) -> Iterator[Check]:
         """Iterate over all checks."""

@@ -18,7 +18,7 @@ import os
 import queue
 import socket
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -530,9 +530,8 @@ class Ledger:
         ended = sa.or_(what == What.CLOSED, sa.and_(what == What.WITHDRAWN, incident_events.c.subject == ""))
         last_closed = sa.func.max(sa.case((ended, number), else_=0))
         last_opened = sa.func.max(sa.case((what.in_((What.OPENED, What.CHECK_DOWN)), number), else_=0))
-        last_drafted, last_sent = (
-            sa.func.max(sa.case((what == event, number), else_=0)) for event in (What.REPORT_DRAFTED, What.REPORT_SENT)
-        )
+        owed, settled = (What.REPORT_DRAFTED, What.REPORT_EDITED), (What.REPORT_SENT, What.REPORT_WAIVED)
+        last_drafted, last_sent = (sa.func.max(sa.case((what.in_(some), number), else_=0)) for some in (owed, settled))
         recent = sa.func.max(incident_events.c.at) >= now - REJOIN
         alive = (
             sa.select(incident_events.c.incident)
@@ -555,6 +554,11 @@ class Ledger:
         """Return the events of all incidents, each with its number, from number ``after`` + 1 on."""
         query = sa.select(incident_events).where(incident_events.c.id > after).order_by(incident_events.c.id)
         return [(row.id, _incident_event(row)) for row in self._read(query)]
+
+    def histories(self, names: Collection[str]) -> list[IncidentEvent]:
+        """Return the events of the incidents that are named."""
+        query = sa.select(incident_events).where(incident_events.c.incident.in_(names)).order_by(incident_events.c.id)
+        return [_incident_event(row) for row in self._read(query)]
 
     def last_incident_event(self) -> int:
         """Return the number of the newest event of all incidents."""

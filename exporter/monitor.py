@@ -105,6 +105,7 @@ class Monitor:
         self.outbox = Outbox(clock=clock, ledger=ledger, secrets=self.secrets, telemetry=self.telemetry)
         self.notices = Notices(clock=clock, ledger=ledger, incidents=self.duties.incidents, outbox=self.outbox)
         self.chain = Chain(clock=clock, ledger=ledger, incidents=self.duties.incidents, notices=self.notices)
+        self.chain.spares_customer = self.duties.spares_customer
         self.duties.happened = self._happened
         self.notices.on_told = self.duties.publish
         self.traps = Traps(clock, self.secrets, self.lamps.reread, self._count_trap)

@@ -27,8 +27,11 @@ def redacted(config: Config) -> Iterator[str]:
     if config.mail:
         mail = config.mail
         yield _yaml({"mail": {"smarthost": f"{mail.host}:{mail.port}", "tls": mail.tls, "credential": mail.credential}})
-    urls, hook = [_clean(url) for url in config.alertmanager.urls], config.alertmanager.webhook_credential
-    yield _yaml({"alertmanager": {"urls": urls, "webhook_credential": hook}, "traps": {"listen": config.traps_listen}})
+    hook = config.alertmanager
+    shown = {name: getattr(hook, f"webhook_{name}") for name in ("credential", "cert_file", "key_file", "ca_file")}
+    urls = {"urls": [_clean(url) for url in hook.urls]}
+    alertmanager = {**urls, **{f"webhook_{name}": str(value) for name, value in shown.items() if value}}
+    yield _yaml({"alertmanager": alertmanager, "traps": {"listen": config.traps_listen}})
     yield "maintenance:\n"
     for window in config.maintenance:
         start, end = (datetime.fromtimestamp(at / 1000, zone).isoformat() for at in (window.start, window.end))

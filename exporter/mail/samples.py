@@ -24,6 +24,7 @@ CASE = Case(
     [Service("https", "https", _AT, _AT - 10 * MINUTE, _AT + 30 * MINUTE, "refused")],
     [Part("drive", "Drive 1", _AT)],
     _AT + 30 * MINUTE,
+    _AT + 70 * MINUTE,
 )
 
 FILED = Report(
@@ -49,7 +50,7 @@ FILED = Report(
 )
 
 SAMPLES: Mapping[str, Mapping[str, Any]] = {
-    **{name: {"case": CASE} for name in ("notice", "hardware", "update", "recovery", "call")},
+    **{name: {"case": CASE} for name in ("notice", "hardware", "update", "recovery", "repaired", "call")},
     "chain": {"servers": ["web01"], "answer": "unreachable"},
     "held": {"servers": ["web01"]},
     "watchdog": {"silent": 5 * MINUTE},

@@ -48,6 +48,7 @@ RECEIVERS = {
     "c9999": "noc-customer-unknown",
 }
 CONFIG = Config(
+    settings=Settings(notices="alertmanager"),
     noc=Noc(contacts=(Contact("NOC", "noc@provider.example"), Contact("当番", phone="0120-000-001"))),
     provider=Provider("株式会社プロバイダ", "0120-000-000", "support@provider.example"),
     mail=Mail("127.0.0.1", 25, "noc@provider.example", "none"),

@@ -22,6 +22,12 @@ CALENDAR = BusinessCalendar(Calendar(), ZoneInfo("Asia/Tokyo"))
 # the command line goes by this machine's clock: a day that is to come, whatever that says
 LATER = CALENDAR.next_business_day(max(CALENDAR.day(SystemClock().now().wall), date(2026, 12, 1)))
 DUE = CALENDAR.report_due(AT)
+TELLING = """\
+noc: {contacts: [{name: NOC, email: noc@provider.example}]}
+alertmanager: {webhook_credential: hook}
+credentials: {hook: {token_env: PATH}}
+"""
+"""What else an exporter needs that tells customers itself."""
 UP = IncidentEvent(NAME, What.CHECK_UP, AT + 13 * MINUTE, "https")
 OVER = (
     IncidentEvent(NAME, What.LIMIT_REACHED, AT + 10 * MINUTE, "https", {"confirmed": 600_000}),
@@ -37,7 +43,7 @@ def smarthost(call: Call, tmp_path: Path) -> None:
     """Let the configuration say where mail goes."""
     del call  # writes the rest
     mail = "mail: {smarthost: 'mail.provider.example:587', from: noc@provider.example}\n"
-    (tmp_path / "dserver.yml").write_text(mail + CONFIG, "utf-8")
+    (tmp_path / "dserver.yml").write_text(mail + TELLING + CONFIG, "utf-8")
 
 
 def remembered(ledger: Ledger) -> Incident:
@@ -224,7 +230,7 @@ async def test_a_report_that_nobody_can_get_by_mail_is_said_with_the_remedy(ledg
     call("report", NAME, "--approve")
     status, _, err = call("send", NAME)
     assert status == 1
-    assert "record that with --by fax or post" in err
+    assert "record that with --by fax, post or mail, and --to NAME" in err
     assert remembered(ledger).report.posted == ()
 
 

@@ -15,7 +15,7 @@ from exporter.mail.message import message_id
 from exporter.monitor import Monitor
 from tests.exporter.mailroom import MailServer
 from tests.exporter.test_desk import CONFIG, NAME, Call, an_outage, call, ledger
-from tests.exporter.test_report_command import CALENDAR, DUE, LATER, OVER, remembered, written
+from tests.exporter.test_report_command import CALENDAR, DUE, LATER, OVER, TELLING, remembered, written
 
 __all__ = ["call", "ledger"]  # fixtures
 
@@ -30,7 +30,7 @@ async def taken(tmp_path: Path, call: Call) -> AsyncIterator[list[bytes]]:
     server = MailServer()
     async with server.listening() as smarthost:
         mail = f"mail: {{smarthost: '127.0.0.1:{smarthost.port}', from: {SENDER}, tls: none}}\n"
-        (tmp_path / "dserver.yml").write_text(mail + CONFIG, "utf-8")
+        (tmp_path / "dserver.yml").write_text(mail + TELLING + CONFIG, "utf-8")
         yield server.mails
 
 

@@ -1,4 +1,4 @@
-"""A real Alertmanager with a given configuration, alone (no cluster)."""
+"""A real Alertmanager with a given configuration, alone or as a member of a cluster."""
 
 import json
 import urllib.request
@@ -6,16 +6,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.peers.process import ServerProcess
+from tests.peers.process import ServerProcess, free_port
 
 
 class Alertmanager(ServerProcess):
-    """Started with the flags that docs/alerting.md asks for."""
+    """Started with the flags that docs/alerting.md asks for. ``members`` is the whole cluster, if there is one."""
 
     def __init__(self, program: str, folder: Path, configuration: str, flags: Sequence[str] = ()) -> None:
         super().__init__(folder)
         self._program = program
         self._flags = flags
+        self._gossip = free_port()
+        self.members: Sequence[Alertmanager] = ()
         self._file = folder / "alertmanager.yml"
         self._file.write_text(configuration, "utf-8")
 
@@ -25,10 +27,18 @@ class Alertmanager(ServerProcess):
             f"--config.file={self._file}",
             f"--storage.path={self.folder / 'data'}",
             f"--web.listen-address=127.0.0.1:{self.port}",
-            "--cluster.listen-address=",
+            *self._cluster(),
             "--data.maintenance-interval=1s",
             *self._flags,
         )
+
+    def _cluster(self) -> Sequence[str]:
+        others = [member for member in self.members if member is not self]
+        if not others:
+            return ("--cluster.listen-address=",)
+        address = f"127.0.0.1:{self._gossip}"
+        peers = (f"--cluster.peer=127.0.0.1:{other._gossip}" for other in others)
+        return (f"--cluster.listen-address={address}", f"--cluster.advertise-address={address}", *peers)
 
     def send(self, labels: Mapping[str, str], annotations: Mapping[str, str], **times: str) -> None:
         """Hand over an alert as Prometheus would; ``times`` are startsAt and endsAt (RFC 3339)."""

@@ -113,10 +113,10 @@ def test_an_outage_is_told_from_its_first_failure_to_the_lamps_after_its_recover
     assert words(desk.history) == [
         ("opened", ""),
         ("check-down", "https"),
-        ("level", ""),
+        ("level", "log-in-unchecked"),
         ("limit-reached", "https"),
         ("check-up", "https"),
-        ("level", ""),
+        ("level", "none"),
         ("recovered", ""),
     ]
     incident = desk.last

@@ -100,7 +100,7 @@ def test_without_the_limit_or_without_the_alert_nobody_is_told() -> None:
     story.down("imap")
     story.limit("imap")
     assert story.decide(700) == []
-    assert list(unalerted(story.incident)) == ["imap"]
+    assert list(unalerted(story.incident, START)) == ["check/imap"]
 
 
 def test_the_notice_waits_for_alerts_that_belong_together_but_not_for_long() -> None:
@@ -202,7 +202,7 @@ def test_who_was_told_by_a_person_gets_no_notice_but_later_checks_and_the_recove
     story.down("https")
     story.limit("https")
     story.happens(What.TOLD, 605, OPS.name, by="phone", author="suzuki")
-    assert list(unalerted(story.incident)) == []
+    assert list(unalerted(story.incident, START)) == []
     story.alerted("check/https", 630)
     assert story.decide(650) == []
     story.outage("imap", 300)

@@ -115,7 +115,7 @@ async def test_before_the_inventory_is_known_alertmanager_is_told_to_come_back(m
 
 
 async def test_where_alertmanager_tells_customers_the_webhook_takes_nothing(monitor: Monitor, start: Start) -> None:
-    await monitor._apply(replace(monitor.config, settings=Settings()))
+    await monitor._apply(replace(monitor.config, settings=Settings(notices="alertmanager")))
     client = await start()
     assert (await client.get(PATH, "POST", data=BODY, headers=BEARER))[0] == 409
     assert alerted(monitor) == []

@@ -155,6 +155,7 @@ class Outbox:
                     loop.call_soon_threadsafe(report, each, result, why)
 
         work = loop.run_in_executor(threads, hand_over)
+        work.add_done_callback(_looked_at)  # it may fail when nobody waits any more
         try:
             async with asyncio.timeout(DEADLINE):
                 await asyncio.shield(work)
@@ -222,6 +223,11 @@ class Outbox:
         if old:
             now = self._clock.now().wall
             await self._ledger.save([delivery_record(each.mail.message_id, Result.EXPIRED, now) for each in old])
+
+
+def _looked_at(work: "asyncio.Future[None]") -> None:
+    if not work.cancelled():
+        work.exception()
 
 
 def _named(mail: Outgoing) -> tuple[str, str, str]:

@@ -85,7 +85,8 @@ def decide(incident: Incident, contacts: Sequence[Contact], now: int) -> Decisio
             fresh = _Owed(lamps=fresh.lamps)
         if fresh.checks or fresh.lamps:
             at = _gathered(incident, fresh) if first else _written(incident, contact) + BETWEEN_UPDATES
-            if now < at:
+            longest = GATHER if first else BETWEEN_UPDATES
+            if now < at <= now + longest:  # later than that it can be only if the clock was set back
                 looks.append(at)
             elif contact.email or first:
                 due.append(_mail(contact, fresh, now, first=first))
@@ -97,10 +98,15 @@ NOTHING_OWED = _Owed()
 
 
 def queued_event(incident: Incident, due: Due, now: int) -> IncidentEvent:
-    """Return the event that the mail is written."""
+    """Return the event that the mail is written: not before what it tells of, also where the clock was set back."""
+    outages = [incident.outages[check][-1] for check in due.checks]
+    ends = (incident.lamps_normal if due.mailing is Mailing.REPAIRED else None,)
+    told_of = [lamp for name, lamp in incident.lamps.items() if name in due.lamps]
+    moments = (*ends, *(lamp.at for lamp in told_of), *(outage.limit_reached for outage in outages))
+    at = max(now, *(moment or 0 for moment in moments), *(outage.up_since or 0 for outage in outages))
     told = [f"check/{check}" for check in due.checks] + [f"lamp/{incident.lamps[name].lamp}" for name in due.lamps]
     data = {"mail": due.mailing.value, "covers": " ".join(dict.fromkeys(told))}
-    return IncidentEvent(incident.id, What.QUEUED, now, recipient(due.contact), MappingProxyType(data))
+    return IncidentEvent(incident.id, What.QUEUED, at, recipient(due.contact), MappingProxyType(data))
 
 
 def told_event(incident: str, mailing: str, contact: Contact, now: int) -> IncidentEvent:
@@ -173,7 +179,7 @@ def _written(incident: Incident, contact: Contact) -> int:
 
 
 def _gathered(incident: Incident, fresh: _Owed) -> int:
-    """Return when the notice is due: when all alerts that belong together are here, or have been waited for."""
+    """Return when the notice is due: at once (0) when all alerts that belong together are here, or not for long."""
     alerted = [outage.alerted or 0 for outage in fresh.checks.values()]
     alerted += [lamp.alerted or 0 for lamp in fresh.lamps.values()]
     begun = min((outage.down_since for outage in fresh.checks.values()), default=0)
@@ -182,7 +188,7 @@ def _gathered(incident: Incident, fresh: _Owed) -> int:
     missing = any(
         not outage.over and outage.alerted is None and outage.down_since - begun <= TOGETHER for outage in latest
     ) or any(lamp.critical and lamp.alerted is None and lamp.at - seen <= TOGETHER for lamp in incident.lamps.values())
-    return min(alerted) + GATHER if missing else min(alerted)
+    return min(alerted) + GATHER if missing else 0
 
 
 def _mail(contact: Contact, fresh: _Owed, now: int, *, first: bool) -> Due:

@@ -406,8 +406,26 @@ def test_with_ledger_customers_alerts_and_the_watchdog_go_to_the_webhook_and_the
     assert "customer.example" not in str(document)
 
 
+def by_certificate(tmp_path: Path) -> Config:
+    cert, key, ca = (tmp_path / f"am.{name}" for name in ("cert", "key", "ca"))
+    shown = AlertmanagerSettings(webhook_cert_file=cert, webhook_key_file=key, webhook_ca_file=ca)
+    return replace(ledger_config(tmp_path), alertmanager=shown, credentials={})
+
+
+def test_a_client_certificate_is_enough_for_the_webhook(tmp_path: Path) -> None:
+    document = yaml.safe_load(alertmanager_config(by_certificate(tmp_path)))
+    [webhook] = document["receivers"][1]["webhook_configs"]
+    files = {f"{name}_file": str(tmp_path / f"am.{name}") for name in ("ca", "cert", "key")}
+    assert webhook["http_config"] == {"tls_config": files}
+    with pytest.raises(AlertmanagerConfigError, match="neither webhook_credential nor webhook_cert_file"):
+        alertmanager_config(replace(by_certificate(tmp_path), alertmanager=AlertmanagerSettings()))
+
+
 def test_with_ledger_amtool_takes_it(peer: Callable[[str], str], tmp_path: Path) -> None:
-    for config in (ledger_config(tmp_path), ledger_config(tmp_path, username="alertmanager")):
+    for name in ("cert", "key", "ca"):
+        (tmp_path / f"am.{name}").touch()
+    configs = (ledger_config(tmp_path), ledger_config(tmp_path, username="alertmanager"), by_certificate(tmp_path))
+    for config in configs:
         file = tmp_path / "alertmanager.yml"
         file.write_text(alertmanager_config(config), "utf-8")
         subprocess.run([peer("amtool"), "check-config", str(file)], check=True, capture_output=True)

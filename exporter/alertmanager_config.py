@@ -77,7 +77,16 @@ def _by_webhook(config: Config) -> _Parts:
     """Return the parts for ``notices: ledger``. The ledger takes in each alert once, so that repeating heals."""
     receiver = {"name": "ledger", "webhook_configs": [_webhook(config)]}
     watchdog = {"receiver": "ledger", "matchers": [_matcher("notify", "watchdog")]}
-    customers = {"receiver": "ledger", "matchers": [_matcher("notify", "customer")], "repeat_interval": "5m"}
+    customers = {
+        "receiver": "ledger",
+        "matchers": [_matcher("notify", "customer")],
+        # One call for all that a server has: a thousand servers dark at once are a thousand calls, not twelve thousand.
+        # The ledger knows what it was told before, and waits for what belongs together itself.
+        "group_by": ["server"],
+        "group_wait": "1s",
+        "group_interval": "3s",
+        "repeat_interval": "5m",
+    }
     return _Parts(
         [
             # the interval at which it is looked whether to repeat has to be shorter than that of repeating

@@ -39,7 +39,9 @@ BETWEEN_FAILURES = 5 * MINUTE
 """The NOC gets one mail in so long about mails that are refused: a mail server may refuse a thousand at once."""
 AFTER_DEFECT = MINUTE
 """An incident whose mails could not be written is looked at again so much later."""
-AT_ONCE = 10
+BATCH = 100
+"""Incidents whose mails go into one commit: the first of a thousand leave while the others are written."""
+BREATH = 5
 """Incidents whose mails are written before the loop gets its turn: some 5 ms each."""
 
 
@@ -120,15 +122,17 @@ class Notices:
             await self._outbox.cancel(lambda mail: mail.incident in hand and mail.kind in first)
         now = self._clock.now().wall
         due = [name for name, at in self._looks.items() if at <= now]
-        for start in range(0, len(due), AT_ONCE):
-            await self._write(due[start : start + AT_ONCE], now)
+        for start in range(0, len(due), BATCH):
+            await self._write(due[start : start + BATCH], now)
         await self._tell_failures(now)
 
     async def _write(self, names: Iterable[str], now: int) -> None:
         """Write the mails that are due of some incidents."""
         posted: list[Outgoing] = []
         records: list[Record] = []
-        for name in names:
+        for number, name in enumerate(names, 1):
+            if number % BREATH == 0:
+                await asyncio.sleep(0)
             self._looks.pop(name, None)
             incident = self._incidents.get(name)
             if incident is None:

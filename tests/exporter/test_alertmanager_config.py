@@ -15,8 +15,10 @@ from collectors.failures import CheckFailure
 from collectors.reading import Lamp, Verdict
 from exporter.alertmanager_config import AlertmanagerConfigError, alertmanager_config
 from exporter.alertmanager_mails import literal
+from exporter.clock import SECOND
 from exporter.config import load
 from exporter.contract.level import NextStep
+from exporter.contract.notices import GATHER
 from exporter.inventory import Alertmanager as AlertmanagerSettings
 from exporter.inventory import Config, Contact, CredentialEntry, Customer, Mail, Noc, Provider, SecretSource, Settings
 from exporter.words import LAMPS, NEXT_STEPS, REASONS, VERDICTS
@@ -403,6 +405,10 @@ def test_with_ledger_customers_alerts_and_the_watchdog_go_to_the_webhook_and_the
     assert (watchdog["receiver"], watchdog["repeat_interval"]) == ("ledger", "1m")
     assert noc == {"receiver": "noc", "continue": True}
     assert (customers["receiver"], customers["repeat_interval"]) == ("ledger", "5m")
+    # waited for less long than the ledger waits for alerts that belong together, an evaluation (15 s) apart
+    waits = [int(customers[name].removesuffix("s")) for name in ("group_wait", "group_interval")]
+    assert customers["group_by"] == ["server"]
+    assert 15 + sum(waits) <= GATHER // SECOND
     assert "customer.example" not in str(document)
 
 

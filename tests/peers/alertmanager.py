@@ -52,3 +52,8 @@ class Alertmanager(ServerProcess):
         """Return the alerts that it holds for active."""
         with urllib.request.urlopen(f"{self.url}/api/v2/alerts", timeout=10) as answer:
             return json.load(answer)  # type: ignore[no-any-return]  # Alertmanager's JSON
+
+    def peers(self) -> int:
+        """Return how many members it knows of its cluster, itself among them."""
+        with urllib.request.urlopen(f"{self.url}/api/v2/status", timeout=10) as answer:
+            return len(json.load(answer)["cluster"].get("peers", ()))

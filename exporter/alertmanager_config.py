@@ -84,7 +84,7 @@ def _by_webhook(config: Config) -> _Parts:
         # The ledger knows what it was told before, and waits for what belongs together itself.
         "group_by": ["server"],
         "group_wait": "1s",
-        "group_interval": "3s",
+        "group_interval": "2s",
         "repeat_interval": "5m",
     }
     return _Parts(

@@ -17,11 +17,9 @@ from exporter.clock import MINUTE, SECOND
 from exporter.contract.incidents import REJOIN, AbnormalLamp, Incident, IncidentEvent, Outage, Told, What
 from exporter.inventory import Contact
 
-GATHER = 20 * SECOND
-"""So long the notice waits for the alerts of checks that began to fail together with the first: a check that fails by
+GATHER = 18 * SECOND
+"""So long the notice waits for the alerts of checks that began to fail so soon after the first: a check that fails by
 timeout is as far ten seconds later, and is evaluated one evaluation (15 s) later."""
-TOGETHER = 1 * MINUTE
-"""Outages that began so close to each other are expected to be alerted together."""
 BETWEEN_UPDATES = 10 * MINUTE
 
 NOBODY = Contact("")
@@ -186,8 +184,8 @@ def _gathered(incident: Incident, fresh: _Owed) -> int:
     seen = min((lamp.at for lamp in fresh.lamps.values()), default=0)
     latest = [outages[-1] for outages in incident.outages.values()]
     missing = any(
-        not outage.over and outage.alerted is None and outage.down_since - begun <= TOGETHER for outage in latest
-    ) or any(lamp.critical and lamp.alerted is None and lamp.at - seen <= TOGETHER for lamp in incident.lamps.values())
+        not outage.over and outage.alerted is None and outage.down_since - begun <= GATHER for outage in latest
+    ) or any(lamp.critical and lamp.alerted is None and lamp.at - seen <= GATHER for lamp in incident.lamps.values())
     return min(alerted) + GATHER if missing else 0
 
 

@@ -81,7 +81,7 @@ def chain(peer: Callable[[str], str], tmp_path: Path) -> Iterator[Chain]:
         (exporter.folder / "hook").touch(mode=0o600)
         (exporter.folder / "hook").write_text("s3cret\n")
         routing = _replaced(exporter.alertmanager_config(), "group_interval: 1m", f"group_interval: {GROUP_INTERVAL}s")
-        routing = _replaced(routing, "group_interval: 3s", "group_interval: 1s")
+        routing = _replaced(routing, "group_interval: 2s", "group_interval: 1s")
         routing = _replaced(routing, "repeat_interval: 5m", "repeat_interval: 3s")
         for member in (first, second):
             (member.folder / "alertmanager.yml").write_text(routing, "utf-8")

@@ -5,7 +5,7 @@ from itertools import pairwise
 from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.clock import SECOND
@@ -367,6 +367,7 @@ def test_an_incident_that_was_withdrawn_is_told_to_nobody() -> None:
     assert story.decide(640) == []
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from(["down", "limit", "alert", "up", "recovered", "hand"]), st.sampled_from("abc")),

@@ -77,7 +77,16 @@ def _by_webhook(config: Config) -> _Parts:
     """Return the parts for ``notices: ledger``. The ledger takes in each alert once, so that repeating heals."""
     receiver = {"name": "ledger", "webhook_configs": [_webhook(config)]}
     watchdog = {"receiver": "ledger", "matchers": [_matcher("notify", "watchdog")]}
-    customers = {"receiver": "ledger", "matchers": [_matcher("notify", "customer")], "repeat_interval": "5m"}
+    customers = {
+        "receiver": "ledger",
+        "matchers": [_matcher("notify", "customer")],
+        # One call for all that a server has: a thousand servers dark at once are a thousand calls, not twelve thousand.
+        # The ledger knows what it was told before, and waits for what belongs together itself.
+        "group_by": ["server"],
+        "group_wait": "1s",
+        "group_interval": "2s",
+        "repeat_interval": "5m",
+    }
     return _Parts(
         [
             # the interval at which it is looked whether to repeat has to be shorter than that of repeating
@@ -90,6 +99,22 @@ def _by_webhook(config: Config) -> _Parts:
 
 
 def _webhook(config: Config) -> dict[str, Any]:
+    ours = config.alertmanager
+    if not ours.webhook_credential and not ours.webhook_cert_file:
+        raise AlertmanagerConfigError(
+            "alertmanager: it has neither webhook_credential nor webhook_cert_file, and the webhook takes in nothing "
+            "from who shows neither: add one, or let Alertmanager mail customers with global.notices: alertmanager"
+        )
+    shown: dict[str, Any] = _log_in(config) if ours.webhook_credential else {}
+    files = {"ca": ours.webhook_ca_file, "cert": ours.webhook_cert_file, "key": ours.webhook_key_file}
+    if tls := {f"{name}_file": str(file.absolute()) for name, file in files.items() if file}:
+        shown["tls_config"] = tls
+    url = (config.settings.external_url or OWN_ADDRESS).rstrip("/")
+    # that an alert ended is not yet a recovery: the ledger knows better
+    return {"url": f"{url}/api/v1/alertmanager", "send_resolved": False, "http_config": shown}
+
+
+def _log_in(config: Config) -> dict[str, Any]:
     where = f"credentials.{config.alertmanager.webhook_credential}"
     credential = config.credentials.get(config.alertmanager.webhook_credential)
     if credential is None:
@@ -105,14 +130,9 @@ def _webhook(config: Config) -> dict[str, Any]:
         )
     file = str(secret.file.absolute())
     username = credential.values.get("username")
-    log_in = (
-        {"basic_auth": {"username": username, "password_file": file}}
-        if username and not bearer
-        else {"authorization": {"type": "Bearer", "credentials_file": file}}
-    )
-    url = (config.settings.external_url or OWN_ADDRESS).rstrip("/")
-    # that an alert ended is not yet a recovery: the ledger knows better
-    return {"url": f"{url}/api/v1/alertmanager", "send_resolved": False, "http_config": log_in}
+    if username and not bearer:
+        return {"basic_auth": {"username": username, "password_file": file}}
+    return {"authorization": {"type": "Bearer", "credentials_file": file}}
 
 
 def _by_mail(config: Config, noc: list[Contact]) -> _Parts:

@@ -1,8 +1,9 @@
 """The chain of alerts, seen from its end: what Alertmanager's webhook brings, and what to do when it brings nothing.
 
-Prometheus decides and Alertmanager passes on. When an outage reached the contract's limit, was scraped, and no webhook
-came for two minutes, Alertmanager is asked: an alert that a person suppressed is told to nobody but the NOC; otherwise
-the chain is broken, and the customer is told all the same. ``Watchdog`` always fires: its silence is told to the NOC.
+Prometheus decides and Alertmanager passes on. When an outage that reached the contract's limit, or a critical lamp, was
+scraped and no webhook came for two minutes, Alertmanager is asked: an alert that a person suppressed is told to nobody
+but the NOC; otherwise the chain is broken, and the customer is told all the same. ``Watchdog`` always fires: the NOC is
+told when it falls silent.
 """
 
 import logging
@@ -27,9 +28,12 @@ PERIOD = 1.0
 IDLE_PERIOD = 5.0
 """The same while Alertmanager tells the customers."""
 AFTER_SCRAPE = 120 * SECOND
-"""So long after the first scrape that carried the outage the webhook is waited for."""
+"""So long after the first scrape that carried the outage, or the lamp, the webhook is waited for."""
 WITHOUT_SCRAPE = 180 * SECOND
 """So long it is waited for where nobody scrapes at all."""
+REPEATED = 8 * MINUTE
+"""So long it is waited for where the alert has come already, and another lamp joined it: with Alertmanager's next
+repetition (``repeat_interval: 5m``, looked at every ``group_interval``)."""
 ASK_AGAIN = 5 * MINUTE
 """A suppressed alert is asked for again: the silence may end while the chain is broken."""
 WATCHDOG_SILENT = 5 * MINUTE
@@ -39,9 +43,11 @@ Ask = Callable[[Sequence[str]], Awaitable[tuple[Alert, ...]]]
 
 @dataclass(slots=True)
 class _Missing:
-    """An outage that reached the limit and of which no alert came. Times are monotonic."""
+    """An outage that reached the limit, or a critical lamp, of which no alert came. Times are monotonic."""
 
     noticed: int
+    joins: bool = False
+    """Its alert fires for another part of the server already."""
     scraped: int | None = None
     asked: int | None = None
 
@@ -49,6 +55,8 @@ class _Missing:
         """Tell whether it was waited for long enough."""
         if self.asked is not None:
             return now >= self.asked + ASK_AGAIN
+        if self.joins:
+            return now >= self.noticed + REPEATED
         waited = self.scraped is not None and now >= self.scraped + AFTER_SCRAPE
         return waited or now >= self.noticed + WITHOUT_SCRAPE
 
@@ -64,10 +72,13 @@ class Chain:
         self._incidents = incidents
         self._notices = notices
         self._ask = ask
-        self._missing: dict[tuple[str, str], _Missing] = {}
+        self._missing: dict[str, dict[str, _Missing]] = {}
+        """By incident, then by subject (``check/https``, ``lamp/drive``)."""
         self._watchdog = clock.now().monotonic
         self._silence_told = False
         self.urls: Sequence[str] = ()
+        self.spares_customer: Callable[[Incident, str], bool] = lambda _incident, _subject: False
+        """Tells that there is no alert to wait for, at present."""
 
     async def received(self, alerts: Iterable[Alert]) -> bool:
         """Take in what the webhook brought; return whether the ledger has it."""
@@ -82,21 +93,22 @@ class Chain:
 
     def happened(self, events: Iterable[IncidentEvent]) -> None:
         """Take in that incidents changed."""
-        now = self._clock.now().monotonic
+        now, wall = self._clock.now().monotonic, self._clock.now().wall
         for name in {event.incident for event in events}:
             incident = self._incidents.get(name)
-            missing = {(name, check) for check in unalerted(incident)} if incident else set()
-            for key in [key for key in self._missing if key[0] == name and key not in missing]:
-                del self._missing[key]
-            for key in missing - self._missing.keys():
-                self._missing[key] = _Missing(now)
+            before = self._missing.pop(name, {})
+            subjects = unalerted(incident, wall) if incident else ()
+            missing = {each: before.get(each) or _Missing(now, joins=_joins(incident, each)) for each in subjects}
+            if missing:
+                self._missing[name] = missing
 
-    def scraped(self) -> None:
-        """Take in that somebody reads the metrics of the services now."""
+    def scraped(self, kind: str = "check") -> None:
+        """Take in that somebody reads the metrics of the services (``check``) or the lamps (``lamp``) now."""
         now = self._clock.now().monotonic
-        for missing in self._missing.values():
-            if missing.scraped is None:
-                missing.scraped = now
+        for subjects in self._missing.values():
+            for subject, missing in subjects.items():
+                if missing.scraped is None and subject.startswith(kind):
+                    missing.scraped = now
 
     def silent(self, now: int) -> int | None:
         """Return for how long (ms) no Watchdog has come at ``now`` (monotonic), once that is too long; else None."""
@@ -115,13 +127,23 @@ class Chain:
         if not self._notices.active:
             self._watchdog = now
             return
-        if due := [key for key, missing in self._missing.items() if missing.due(now)]:
+        due = [
+            (name, subject)
+            for name, subjects in self._missing.items()
+            for subject, missing in subjects.items()
+            if missing.due(now) and not self._spared(name, subject)
+        ]
+        if due:
             await self._last_resort(due)
         silent = self.silent(now)
         if silent is not None and not self._silence_told:
             self._silence_told = True
             log.error("no Watchdog for %d s: Prometheus or Alertmanager is down, or cannot reach us", silent // SECOND)
             await self._notices.tell_noc("watchdog", "watchdog", silent=silent)
+
+    def _spared(self, name: str, subject: str) -> bool:
+        incident = self._incidents.get(name)
+        return incident is None or self.spares_customer(incident, subject)
 
     def _alerted(self, alert: Alert, at: int) -> Iterator[IncidentEvent]:
         kept = self._incidents.of(alert.server)
@@ -138,24 +160,23 @@ class Chain:
         except UnreachableError as error:
             log.error("Alertmanager cannot be asked: %s", error)  # noqa: TRY400 - its text is all
             alerts, answer = (), "unreachable"
-        suppressed = {(alert.server, alert.check) for alert in alerts if alert.suppressed}
-        passed_on = {(alert.server, alert.check) for alert in alerts} - suppressed
+        suppressed = {(alert.server, alert.subject) for alert in alerts if alert.suppressed}
+        passed_on = {(alert.server, alert.subject) for alert in alerts} - suppressed
         now, wall = self._clock.now().monotonic, self._clock.now().wall
         events: list[IncidentEvent] = []
         held: dict[str, None] = {}
         broken: dict[str, None] = {}
-        for name, check in due:
-            missing, incident = self._missing.get((name, check)), self._incidents.get(name)
+        for name, subject in due:
+            missing, incident = self._missing.get(name, {}).get(subject), self._incidents.get(name)
             if missing is None or incident is None:  # the alert came while we asked
                 continue
             missing.asked = now
-            subject = f"check/{check}"
-            if (incident.server, check) in suppressed:
-                if incident.outages[check][-1].held is None:
+            if (incident.server, subject) in suppressed:
+                if not _held(incident, subject):
                     held[incident.server] = None
                     events.append(_event(incident, What.HELD, subject, wall, "alertmanager"))
                 continue
-            answer = "active" if (incident.server, check) in passed_on else answer
+            answer = "active" if (incident.server, subject) in passed_on else answer
             broken[incident.server] = None
             events.append(_event(incident, What.ALERTED, subject, wall, "last-resort"))
         await self._write(events)
@@ -185,6 +206,21 @@ def _is_about(incident: Incident, alert: Alert) -> bool:
     if alert.check:
         return incident.kind is Kind.OUTAGE and alert.check in incident.outages
     return any(lamp.critical and lamp.lamp == alert.lamp for lamp in incident.lamps.values())
+
+
+def _joins(incident: Incident | None, subject: str) -> bool:
+    """Tell whether the alert of a lamp has come for another component already."""
+    kind, _, name = subject.partition("/")
+    lamps = incident.lamps.values() if incident else ()
+    return kind == "lamp" and any(lamp.lamp == name and lamp.alerted is not None for lamp in lamps)
+
+
+def _held(incident: Incident, subject: str) -> bool:
+    """Tell whether it is known that a person suppressed the alert."""
+    kind, _, name = subject.partition("/")
+    if kind == "check":
+        return incident.outages[name][-1].held is not None
+    return all(lamp.held is not None for lamp in incident.lamps.values() if lamp.critical and lamp.lamp == name)
 
 
 def _known(incident: Incident, alert: Alert) -> bool:

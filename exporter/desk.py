@@ -34,7 +34,7 @@ from exporter.mail.message import Outgoing
 MEANS = ("phone", "fax", "mail")
 """How a contact can be told by a person."""
 ON_PAPER = ("fax", "post")
-"""How a person can hand over a report."""
+"""How a person hands over a report that the exporter does not mail."""
 WriteMails = Callable[[Incident, int], Iterable[Outgoing]]
 """Writes the mails about an incident's report at a time."""
 LONGEST_TEXT = 4_000
@@ -136,13 +136,23 @@ class Desk:
         with self._incident(name) as (incident, connection):
             _not_waiting(connection, incident)
             reporting = _unsent(incident).report
-            if any(getattr(reporting, name) != text for name, text in texts.items()):
+            if reporting.waived or any(getattr(reporting, name) != text for name, text in texts.items()):
                 append(connection, [self._event(name, What.REPORT_EDITED, **texts, author=author)])
+
+    def waive_report(self, name: str, author: str, reason: str) -> None:
+        """Say that no report has to be sent, and why. Raises DeskError and StorageError."""
+        words = _text(reason)
+        with self._incident(name) as (incident, connection):
+            _not_waiting(connection, incident)
+            waived = _unsent(incident).report.waived
+            if waived:
+                raise DeskError(f"the report of {name} was waived by {waived.author}: {waived.reason}")
+            append(connection, [self._event(name, What.REPORT_WAIVED, reason=words, author=author)])
 
     def approve_report(self, name: str, author: str) -> None:
         """Say that a report can be sent as it is. Raises DeskError and StorageError."""
         with self._incident(name) as (incident, connection):
-            reporting = _unsent(incident).report
+            reporting = _owed(incident).report
             if not (reporting.cause and reporting.measures):
                 raise DeskError(
                     f"the report of {name} lacks its cause or its measures: write them with incidents report {name} "
@@ -160,7 +170,7 @@ class Desk:
         """
         end, words = calendar.end_of_business(until), _text(reason)
         with self._incident(name) as (incident, connection):
-            due = _unsent(incident).report.due or 0
+            due = _owed(incident).report.due or 0
             if not calendar.is_business_day(until):
                 raise DeskError(f"{until} is no business day: the next one is {calendar.next_business_day(until)}")
             if end <= max(due, self._now()):
@@ -252,6 +262,15 @@ def _unsent(incident: Incident) -> Incident:
     return incident
 
 
+def _owed(incident: Incident) -> Incident:
+    if waived := _unsent(incident).report.waived:
+        raise DeskError(
+            f"the report of {incident.id} was waived by {waived.author}: {waived.reason}; if it has to be sent all the "
+            f"same, write its cause and measures with incidents report {incident.id}, which takes it up again"
+        )
+    return incident
+
+
 def _not_waiting(connection: sa.Connection, incident: Incident) -> None:
     if waiting_since(connection, incident.id, REPORT) is not None:
         raise DeskError(
@@ -261,7 +280,7 @@ def _not_waiting(connection: sa.Connection, incident: Incident) -> None:
 
 
 def _sendable(incident: Incident) -> Incident:
-    if _unsent(incident).report.approved is None:
+    if _owed(incident).report.approved is None:
         raise DeskError(
             f"the report of {incident.id} is not approved as it is now: read it with incidents report {incident.id}, "
             "then add --approve"

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Iterable
 from zoneinfo import ZoneInfo
 
+from collectors.reading import Verdict
 from exporter.clock import Clock
 from exporter.contract.businessdays import BusinessCalendar
 from exporter.contract.incidents import Incident, IncidentEvent, Tried, What
@@ -94,6 +95,20 @@ class Duties:
             self._lamps.reread(server.name)
         return self._told(events)
 
+    def spares_customer(self, incident: Incident, subject: str) -> bool:
+        """Tell whether there is no alert of a lamp (``lamp/drive``) to wait for: maintenance, or it is well again.
+
+        An outage reaches its limit in no maintenance, and has reached it for good.
+        """
+        kind, _, name = subject.partition("/")
+        if kind == "check":
+            return False
+        server = self.config.servers.get(incident.server)
+        if server is None or self._maintenance.spares_customer(server, self._clock.now().wall):
+            return True
+        lamps = (known for state in self._lamps.states(server.name).values() for known in state.lamps.values())
+        return not any(known.lamp == name and known.verdict is Verdict.CRITICAL for known in lamps)
+
     def settled(self, check: Check) -> None:
         """Publish what an attempt changed."""
         self._decided.pop(check.key, None)
@@ -157,7 +172,9 @@ class Duties:
         await self._maintenance.refresh()
         history = await asyncio.to_thread(self._ledger.incident_events, self._read_up_to)
         self._read_up_to = max((number for number, _ in history), default=self._read_up_to)
-        fresh = self.incidents.take_in(event for _, event in history)
+        written = [event for _, event in history]
+        self.incidents.take_in(await self._before(written))
+        fresh = self.incidents.take_in(written)
         _log(fresh)
         self.happened(fresh)
         since = wall - self.config.settings.lamp_interval
@@ -178,6 +195,14 @@ class Duties:
             if event.what is What.RECOVERED:  # a person said that it was done
                 self._lamps.reread(self.incidents[event.incident].server)
         self.incidents.forget(wall)
+
+    async def _before(self, written: Iterable[IncidentEvent]) -> list[IncidentEvent]:
+        """Return what happened before in incidents that were over for long, and into which somebody wrote."""
+        late = {event.identity for event in written if self.incidents.get(event.incident) is None}
+        if not late:
+            return []
+        history = await asyncio.to_thread(self._ledger.histories, {identity[0] for identity in late})
+        return [event for event in history if event.identity not in late]
 
     def _states(self, server: str) -> dict[str, CheckState]:
         entries = self._schedule.server(server)

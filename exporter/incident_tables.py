@@ -59,6 +59,8 @@ def report_state(reporting: Reporting, desk: Desk) -> str:
     """Return where a report stands; empty where there is none."""
     if reporting.delivered:
         return f"{reporting.state} {desk.time(reporting.delivered.at)}"
+    if reporting.waived:
+        return f"{reporting.state} {desk.time(reporting.waived.at)}"
     return f"{reporting.state}, due {desk.time(reporting.due)}" if reporting.due is not None else ""
 
 

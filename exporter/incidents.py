@@ -110,9 +110,11 @@ class Incidents:
             ]
             if critical:
                 fresh += self.take_in([opening(Kind.LAMP, server, min(critical), self.zone)])
+        told_of: set[str] = set()
         for incident in self.of(server.name):
             if incident.open:
-                fresh += self.take_in(lamp_events(incident, at, sources))
+                fresh += self.take_in(lamp_events(incident, at, sources, elsewhere=told_of))
+                told_of |= {name for name, lamp in self._incidents[incident.id].lamps.items() if lamp.critical}
         return fresh
 
     def withdraw(self, server: str, check: str, at: int, states: Mapping[str, CheckState]) -> list[IncidentEvent]:

@@ -182,7 +182,7 @@ class Settings:
     calendar: Calendar = Calendar()
     vantage: tuple[VantageAddress, ...] = ()
     external_url: str = ""
-    notices: Literal["alertmanager", "ledger"] = "alertmanager"
+    notices: Literal["alertmanager", "ledger"] = "ledger"
     retention: int = RETENTION
     """For how long the ledger keeps what is over, ms."""
 
@@ -221,13 +221,18 @@ class Mail:
 
 @dataclass(frozen=True, slots=True)
 class Alertmanager:
-    """Where Alertmanager is, and how we speak to each other."""
+    """Where Alertmanager is, what we show its API, and how it proves to our webhook who it is."""
 
     urls: tuple[str, ...] = ()
-    webhook_credential: str = ""
     credential: str = ""
     ca_file: Path | None = None
     """Who vouches for the certificates of its API; the system's authorities where None."""
+    webhook_credential: str = ""
+    webhook_cert_file: Path | None = None
+    """This and the next two are Alertmanager's to read, not ours."""
+    webhook_key_file: Path | None = None
+    webhook_ca_file: Path | None = None
+    """Who vouches for the certificate of our web server; the system's authorities where None."""
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -244,6 +249,11 @@ class Config:
     credentials: Mapping[str, CredentialEntry] = field(default_factory=dict)
     customers: Mapping[str, Customer] = field(default_factory=dict)
     servers: Mapping[str, Server] = field(default_factory=dict)
+
+    @property
+    def tells_customers(self) -> bool:
+        """Tell whether it is the exporter who mails customers."""
+        return self.settings.notices == "ledger" and self.mail is not None
 
     def checks(self) -> Iterator[Check]:
         """Iterate over all checks."""

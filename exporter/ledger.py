@@ -19,7 +19,7 @@ import queue
 import secrets
 import socket
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -571,9 +571,8 @@ class Ledger:
         ended = sa.or_(what == What.CLOSED, sa.and_(what == What.WITHDRAWN, incident_events.c.subject == ""))
         last_closed = sa.func.max(sa.case((ended, number), else_=0))
         last_opened = sa.func.max(sa.case((what.in_((What.OPENED, What.CHECK_DOWN)), number), else_=0))
-        last_drafted, last_sent = (
-            sa.func.max(sa.case((what == event, number), else_=0)) for event in (What.REPORT_DRAFTED, What.REPORT_SENT)
-        )
+        owed, settled = (What.REPORT_DRAFTED, What.REPORT_EDITED), (What.REPORT_SENT, What.REPORT_WAIVED)
+        last_drafted, last_sent = (sa.func.max(sa.case((what.in_(some), number), else_=0)) for some in (owed, settled))
         recent = sa.func.max(incident_events.c.at) >= now - REJOIN
         alive = (
             sa.select(incident_events.c.incident)
@@ -596,6 +595,11 @@ class Ledger:
         """Return the events of all incidents, each with its number, from number ``after`` + 1 on."""
         query = sa.select(incident_events).where(incident_events.c.id > after).order_by(incident_events.c.id)
         return [(row.id, _incident_event(row)) for row in self._read(query)]
+
+    def histories(self, names: Collection[str]) -> list[IncidentEvent]:
+        """Return the events of the incidents that are named."""
+        query = sa.select(incident_events).where(incident_events.c.incident.in_(names)).order_by(incident_events.c.id)
+        return [_incident_event(row) for row in self._read(query)]
 
     def last_incident_event(self) -> int:
         """Return the number of the newest event of all incidents."""
@@ -710,8 +714,6 @@ class Ledger:
     def _prepare(self) -> None:
         with self._engine.begin() as connection:
             metadata.create_all(connection)
-            for index in (index for table in metadata.tables.values() for index in table.indexes):
-                index.create(connection, checkfirst=True)  # a ledger from before has its tables without it
             version = connection.scalar(sa.select(meta.c.value).where(meta.c.key == "schema_version"))
             if version is None:
                 connection.execute(sa.insert(meta), {"key": "schema_version", "value": str(SCHEMA_VERSION)})
@@ -728,8 +730,8 @@ class Ledger:
                     f"{version}, this one knows {SCHEMA_VERSION}): run the newer one, or give this one a path of its "
                     "own with --storage.path="
                 )
-            for index in events.indexes:  # that a ledger from before them lacks: they change nothing for older versions
-                index.create(connection, checkfirst=True)
+            for index in (index for table in metadata.tables.values() for index in table.indexes):
+                index.create(connection, checkfirst=True)  # that a ledger from before lacks: older versions do without
             named = sa.insert(meta).prefix_with("OR IGNORE").values(key="name", value=secrets.token_hex(4))
             connection.execute(named)
         self._prepared = True

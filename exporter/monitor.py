@@ -127,6 +127,7 @@ class Monitor:
             ask=partial(customer_alerts, access=self._alertmanager_access),
         )
         self.mirror = Mirror(clock=clock, ledger=ledger, maintenance=self.maintenance, access=self._alertmanager_access)
+        self.chain.spares_customer = self.duties.spares_customer
         self.duties.happened = self._happened
         self.notices.on_told = self.duties.publish
         self.traps = Traps(clock, self.secrets, self.lamps.reread, self._count_trap)

@@ -7,16 +7,19 @@ the event that says so, and handed to the outbox.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from email.message import EmailMessage
 from zoneinfo import ZoneInfo
 
 from exporter.clock import MINUTE, SECOND, Clock
 from exporter.contract.incidents import Incident, IncidentEvent, What
 from exporter.contract.notices import Due, Mailing, decide, queued_event, told_event
+from exporter.contract.report import INTERIM, REPORT
 from exporter.incidents import Incidents
 from exporter.inventory import Config, Contact, Customer
 from exporter.ledger import Ledger, Record, incident_record, outgoing_record
+from exporter.mail.courier import Result
 from exporter.mail.facts import Case, parts, services
 from exporter.mail.message import Occasion, Outgoing, compose
 from exporter.mail.reports import handed_over
@@ -25,9 +28,30 @@ from exporter.outbox import Outbox
 
 log = logging.getLogger("notices")
 
-TO_CUSTOMERS = frozenset({Mailing.NOTICE, Mailing.HARDWARE, Mailing.UPDATE, Mailing.RECOVERY})
+TO_CUSTOMERS = frozenset({Mailing.NOTICE, Mailing.HARDWARE, Mailing.UPDATE, Mailing.RECOVERY, Mailing.REPAIRED})
+REMEDIES: Mapping[str, str] = {
+    REPORT: "send it again with dserver-exporter incidents send, or on paper",
+    INTERIM: "tell them by phone that the report takes longer",
+    **dict.fromkeys(map(str, TO_CUSTOMERS), "tell them by phone, and record it with dserver-exporter incidents told"),
+}
+"""What is left to do when a mail to a customer cannot be sent, by its kind."""
+BETWEEN_FAILURES = 5 * MINUTE
+"""The NOC gets one mail in so long about mails that are refused: a mail server may refuse a thousand at once."""
 AFTER_DEFECT = MINUTE
 """An incident whose mails could not be written is looked at again so much later."""
+BATCH = 100
+"""Incidents whose mails go into one commit: the first of a thousand leave while the others are written."""
+BREATH = 5
+"""Incidents whose mails are written before the loop gets its turn: some 5 ms each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Undelivered:
+    """A mail to a customer that the mail server will not have, or that was given up."""
+
+    mail: Outgoing
+    given_up: bool
+    why: str
 
 
 class Notices:
@@ -43,22 +67,25 @@ class Notices:
         self._looks: dict[str, int] = {}
         """When to look at an incident again (wall ms)."""
         self._told_by_hand: set[str] = set()
+        self._undelivered: list[Undelivered] = []
+        self._failures_told: int | None = None
         self._wake = asyncio.Event()
         self.on_told: Callable[[str], None] = lambda _server: None
         """Called when the ledger knows that a server's customer was told."""
         outbox.on_sent = self._sent
         outbox.on_written = self._written
+        outbox.on_failed = self._failed
 
     @property
     def active(self) -> bool:
         """Tell whether it is we who tell customers."""
-        return self._config.settings.notices == "ledger"
+        return self._config.tells_customers
 
     def take_over(self, config: Config) -> None:
         """Work by another configuration."""
         self._config = config
         self._templates = Templates(ZoneInfo(config.settings.timezone), config.mail.templates if config.mail else None)
-        self._outbox.settings = config.mail
+        self._outbox.settings = config.mail if config.settings.notices == "ledger" else None
         for incident in self._incidents.known():
             self._looks[incident.id] = 0
         self._wake.set()
@@ -76,7 +103,7 @@ class Notices:
         while True:
             self._wake.clear()
             await self.look()
-            pause = min(self._looks.values(), default=None)
+            pause = min(self._next_looks(), default=None)
             with contextlib.suppress(TimeoutError):
                 left = None if pause is None else max(pause - self._clock.now().wall, 0) / SECOND + 0.05
                 async with asyncio.timeout(left):
@@ -86,17 +113,27 @@ class Notices:
         """Write what is due now."""
         if not self.active:
             self._looks.clear()
-            await self._outbox.cancel(lambda mail: mail.kind in set(Mailing))
+            if self._config.settings.notices != "ledger":
+                await self._outbox.cancel(lambda _: True)
             return
         if hand := frozenset(self._told_by_hand):
             self._told_by_hand.clear()
             first = {Mailing.NOTICE, Mailing.HARDWARE, Mailing.CALL}
             await self._outbox.cancel(lambda mail: mail.incident in hand and mail.kind in first)
         now = self._clock.now().wall
+        due = [name for name, at in self._looks.items() if at <= now]
+        for start in range(0, len(due), BATCH):
+            await self._write(due[start : start + BATCH], now)
+        await self._tell_failures(now)
+
+    async def _write(self, names: Iterable[str], now: int) -> None:
+        """Write the mails that are due of some incidents."""
         posted: list[Outgoing] = []
         records: list[Record] = []
-        for name in [name for name, at in self._looks.items() if at <= now]:
-            del self._looks[name]
+        for number, name in enumerate(names, 1):
+            if number % BREATH == 0:
+                await asyncio.sleep(0)
+            self._looks.pop(name, None)
             incident = self._incidents.get(name)
             if incident is None:
                 continue
@@ -114,6 +151,21 @@ class Notices:
         for mail in posted:
             log.info("%s: %s for %s is in the outbox", mail.incident, mail.kind, mail.recipient)
             self._outbox.post(mail)
+
+    async def _tell_failures(self, now: int) -> None:
+        """Tell the NOC of mails that cannot be sent, all of them in one mail."""
+        if self._undelivered and self._failures_due() <= now:
+            failures, self._undelivered = self._undelivered, []
+            self._failures_told = now
+            await self.tell_noc("undelivered", "outbox", failures=failures)
+
+    def _failures_due(self) -> int:
+        return 0 if self._failures_told is None else self._failures_told + BETWEEN_FAILURES
+
+    def _next_looks(self) -> Iterator[int]:
+        yield from self._looks.values()
+        if self._undelivered:
+            yield self._failures_due()
 
     async def tell_noc(self, template: str, subject: str, **facts: object) -> None:
         """Write a mail to our own staff, ``subject`` being the incident that it is about, or the alert."""
@@ -146,6 +198,7 @@ class Notices:
             list(services(incident, due.checks, protocols)),
             list(parts(incident, due.lamps)),
             incident.recovered or 0,
+            incident.lamps_normal or 0,
         )
         occasion = Occasion(incident.id, due.event, now)
         if due.mailing is Mailing.CALL:
@@ -192,6 +245,13 @@ class Notices:
             events = [told_event(mail.incident, mail.kind, Contact(mail.contact, mail.recipient), at)]
         self.happened(self._incidents.take_in(events))
         return [incident_record(event) for event in events]
+
+    def _failed(self, mail: Outgoing, result: Result, why: str) -> None:
+        """Take in that a mail was refused for good, or is given up. What is for the NOC itself it cannot be told of."""
+        if remedy := REMEDIES.get(mail.kind):
+            log.error("%s: %s for %s does not arrive: %s", mail.incident, mail.kind, mail.recipient, remedy)
+            self._undelivered.append(Undelivered(mail, result is Result.EXPIRED, why))
+            self._wake.set()
 
     def _written(self, mail: Outgoing) -> None:
         """Let the world know what was sent and is in the ledger."""

@@ -42,6 +42,8 @@ class _Waiting:
     """On the monotonic clock."""
     pause: int = FIRST_PAUSE
     in_hand: bool = False
+    refused: bool = False
+    """The server said that it will not have it, and that was reported."""
 
 
 class Outbox:
@@ -62,6 +64,8 @@ class Outbox:
         """Gives what else to write in the same commit when a mail was handed over (at a wall time)."""
         self.on_written: Callable[[Outgoing], None] = lambda _mail: None
         """Called when that is written, or when that failed loudly."""
+        self.on_failed: Callable[[Outgoing, Result, str], None] = lambda _mail, _result, _why: None
+        """Called when the mail server refuses a mail for good, once a mail, and when one is given up."""
         telemetry.outbox_pending.set_function(lambda: len(self._waiting))
 
     def post(self, mail: Outgoing) -> None:
@@ -81,6 +85,7 @@ class Outbox:
         """Take out mails that need not leave any more. One that is being handed over leaves."""
         gone = [each.mail for each in self._waiting.values() if not each.in_hand and unwanted(each.mail)]
         for mail in gone:
+            log.warning("%s: %s for %s was taken out: it need not leave any more", *_named(mail))
             self._finish(mail, Result.CANCELLED)
         if gone:
             now = self._clock.now().wall
@@ -150,6 +155,7 @@ class Outbox:
                     loop.call_soon_threadsafe(report, each, result, why)
 
         work = loop.run_in_executor(threads, hand_over)
+        work.add_done_callback(_looked_at)  # it may fail when nobody waits any more
         try:
             async with asyncio.timeout(DEADLINE):
                 await asyncio.shield(work)
@@ -184,7 +190,7 @@ class Outbox:
         self._finish(mail, result)
         if mail.since:
             self._telemetry.notice_delay.observe(max(wall - mail.since, 0) / SECOND)
-        log.info("%s: %s was handed over for %s", mail.incident, mail.kind, mail.recipient)
+        log.info("%s: %s for %s was handed over", *_named(mail))
         await self._ledger.save([delivery_record(mail.message_id, result, wall), *self.on_sent(mail, wall)])
         self.on_written(mail)
 
@@ -201,19 +207,29 @@ class Outbox:
         each.due = self._clock.now().monotonic + each.pause
         log.error(
             "%s: %s for %s was not taken by the mail server: %s: it is tried again in %d s",
-            *(each.mail.incident, each.mail.kind, each.mail.recipient, why, each.pause // SECOND),
+            *(*_named(each.mail), why, each.pause // SECOND),
         )
+        if result is Result.REFUSED and not each.refused:
+            each.refused = True
+            self.on_failed(each.mail, result, why)
         each.pause = min(each.pause * 2, LONGEST_PAUSE)
         self._telemetry.notices.labels(each.mail.kind, result).inc()
 
     async def _expire(self, old: list[_Waiting]) -> None:
         for each in old:
-            log.error(
-                "%s: %s for %s could not be sent for a day and is given up: tell them by phone, and record it with "
-                "dserver-exporter incidents told",
-                *(each.mail.incident, each.mail.kind, each.mail.recipient),
-            )
+            log.error("%s: %s for %s could not be sent for a day and is given up", *_named(each.mail))
             self._finish(each.mail, Result.EXPIRED)
+            self.on_failed(each.mail, Result.EXPIRED, "")
         if old:
             now = self._clock.now().wall
             await self._ledger.save([delivery_record(each.mail.message_id, Result.EXPIRED, now) for each in old])
+
+
+def _looked_at(work: "asyncio.Future[None]") -> None:
+    if not work.cancelled():
+        work.exception()
+
+
+def _named(mail: Outgoing) -> tuple[str, str, str]:
+    """Return what the log calls a mail by."""
+    return mail.incident, mail.kind, mail.recipient

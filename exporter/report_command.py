@@ -17,7 +17,9 @@ from exporter.mail.templates import LANGUAGES
 from exporter.parser import Parser, add_author
 
 BY_MAIL = "mail"
-UNREACHABLE = "nobody gets a mail: the customer has no contact with an email, or the configuration has no mail section"
+UNREACHABLE = (
+    "nobody gets a mail: the customer has no contact with an email, or the exporter sends none (notices, mail)"
+)
 
 
 class AddVerb(Protocol):
@@ -35,6 +37,8 @@ def add_report_commands(add: AddVerb) -> None:
     reporting.add_argument("--cause", metavar="TEXT", help="What caused the outage; may have several lines.")
     reporting.add_argument("--measures", metavar="TEXT", help="What will keep it from happening again.")
     reporting.add_argument("--approve", action="store_true", help="Say that it can be sent as it is then.")
+    help_waive = "Say that none has to be sent, and why. Recorded; the alerts about it end."
+    reporting.add_argument("--waive", metavar="TEXT", help=help_waive)
     reporting.add_argument("-o", "--output", metavar="FILE", help="Write it there.")
     add_author(reporting)
 
@@ -45,9 +49,10 @@ def add_report_commands(add: AddVerb) -> None:
 
     text = "Send the approved outage report by mail, or record that it was handed over. A copy is kept."
     sending = add("send", _send, text, named=True)
-    help_by = "mail puts it into the outbox; the others say that a person sent it. (default: mail)"
+    help_by = "mail puts it into the outbox; the others, and mail with --to where the exporter sends none (notices: "
+    help_by += "alertmanager), say that a person sent it. (default: mail)"
     sending.add_argument("--by", choices=[BY_MAIL, *ON_PAPER], default=BY_MAIL, help=help_by)
-    help_to = "Who got it, by fax or post. (default: the customer's contact)"
+    help_to = "Who got it from a person. (default: the customer's contact)"
     sending.add_argument("--to", default="", metavar="NAME", help=help_to)
     add_author(sending)
 
@@ -61,6 +66,12 @@ def _day(text: str) -> date:
 
 def _report(options: argparse.Namespace, desk: Desk) -> None:
     name = options.incident
+    if options.waive is not None:
+        if options.approve or options.cause is not None or options.measures is not None:
+            raise DeskError(
+                "--waive says that no report is sent: it goes with none of --cause, --measures and --approve"
+            )
+        desk.waive_report(name, options.author, options.waive)
     if options.cause is not None or options.measures is not None:
         desk.edit_report(name, options.author, cause=options.cause, measures=options.measures)
     if options.approve:
@@ -96,10 +107,15 @@ def _postpone(options: argparse.Namespace, desk: Desk) -> None:
 
 def _send(options: argparse.Namespace, desk: Desk) -> None:
     incident, config = desk.approved_report(options.incident), loaded(options)
-    if options.by == BY_MAIL:
+    if options.by == BY_MAIL and options.to and config.tells_customers:
+        raise DeskError(
+            "--to names who got it from a person; by mail it goes to every contact with an email: leave it out"
+        )
+    if options.by == BY_MAIL and not options.to:
         if not desk.post_report(incident.id, options.author, partial(report_mails, config)):
             raise DeskError(
-                f"{UNREACHABLE}: print the report, send it otherwise, and record that with --by fax or post"
+                f"{UNREACHABLE}: send what incidents report shows, or its page (--format html), yourself, and record "
+                "that with --by fax, post or mail, and --to NAME"
             )
         return
     customer = customer_of(config, incident)

@@ -101,10 +101,10 @@ class Telemetry:
             self.traps.labels(result)
         self.notices = Counter(
             "dserver_notices",
-            "Mails of the exporter's own outbox, by kind (notice, hardware, update, recovery, report, interim; "
-            "to the NOC: call, chain, held, watchdog) and result: sent, deferred (to be tried again), refused (by the "
-            "mail server, for good; tried again all the same), cancelled (a person told the customer), expired (a day "
-            "old).",
+            "Mails of the exporter's own outbox, by kind (notice, hardware, update, recovery, repaired, report, "
+            "interim; to the NOC: call, chain, held, watchdog, undelivered) and result: sent, deferred (tried again), "
+            "refused (by the mail server, for good; tried again all the same), cancelled (a person told the customer), "
+            "expired (a day old).",
             ["kind", "result"],
             registry=self.registry,
         )

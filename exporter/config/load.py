@@ -124,7 +124,7 @@ class _Loading:
             self._check_file(main, ("alertmanager", "ca_file"), alertmanager.ca_file)
         noc = self._noc(main)
         if settings.notices == "ledger":
-            self._check_ledger(main, noc, alertmanager)
+            self._check_ledger(main, noc, settings, alertmanager)
         return Config(
             settings=settings,
             noc=noc,
@@ -229,24 +229,40 @@ class _Loading:
         for mistake in template_mistakes(folder):
             main.error(path, mistake)
 
-    def _check_ledger(self, main: Part, noc: Noc, alertmanager: AlertmanagerSection) -> None:
+    def _check_ledger(self, main: Part, noc: Noc, settings: Settings, alertmanager: AlertmanagerSection) -> None:
         """Look for what the exporter needs to tell customers itself."""
         path = ("global", "notices")
+        raw = main.sections.get("global")
+        said = isinstance(raw, dict) and raw.get("notices") == "ledger"
+        reachable = any(contact.email for contact in noc.contacts)
+
+        def lacks(what: str) -> None:
+            without = "ledger" if said else "is ledger where nothing else is said, which"
+            otherwise = "" if said else ", or say notices: alertmanager, and Alertmanager goes on mailing customers"
+            main.error(path, f"{without} needs {what}{otherwise}")
+
         if main.sections.get("mail") is None:
-            main.error(path, "ledger needs the section mail, by which notices leave: add smarthost and from")
-        if not any(contact.email for contact in noc.contacts):
-            main.error(path, "ledger needs a contact with an email under noc: whom we tell when the chain is broken")
+            if said:
+                lacks("the section mail, by which notices leave: add smarthost and from")
+            elif reachable:
+                main.warn((), "has no section mail: nobody is told of anything by mail; add smarthost and from")
+            return
+        if not reachable:
+            lacks("a contact with an email under noc, whom we tell when the chain is broken: add one")
         name = alertmanager.webhook_credential
         credential = self._credentials.get(name)
-        if not name or (credential is None and self._whole):
-            message = (
-                "ledger needs alertmanager.webhook_credential, the name of a credential that Alertmanager shows us"
+        if (not name and not alertmanager.webhook_cert_file) or (name and credential is None and self._whole):
+            lacks(
+                "what Alertmanager shows our webhook: add alertmanager.webhook_credential, the name of a credential, "
+                "or webhook_cert_file and webhook_key_file"
             )
-            main.error(path, message)
         elif credential is not None and not {"password", "token"} & credential.secrets.keys():
             main.error(
                 ("credentials", name), "alertmanager.webhook_credential names it: add token_file or password_file"
             )
+        if alertmanager.webhook_cert_file and not settings.external_url.startswith("https:"):
+            message = "certificates are shown over TLS only: give global.external_url, with https, and serve it so"
+            main.error(("alertmanager", "webhook_cert_file"), message)
         if not alertmanager.urls:
             message = "with ledger, Alertmanager is asked whether a missing alert was suppressed: add alertmanager.urls"
             main.warn(path, message)

@@ -28,8 +28,9 @@ def redacted(config: Config) -> Iterator[str]:
         mail = config.mail
         yield _yaml({"mail": {"smarthost": f"{mail.host}:{mail.port}", "tls": mail.tls, "credential": mail.credential}})
     alertmanager = config.alertmanager
-    names = {"webhook_credential": alertmanager.webhook_credential, "credential": alertmanager.credential}
-    yield _yaml({"alertmanager": {"urls": [_clean(url) for url in alertmanager.urls], **names}})
+    names = ("credential", "ca_file", "webhook_credential", "webhook_cert_file", "webhook_key_file", "webhook_ca_file")
+    access = {name: str(value) for name in names if (value := getattr(alertmanager, name))}
+    yield _yaml({"alertmanager": {"urls": [_clean(url) for url in alertmanager.urls], **access}})
     yield _yaml({"traps": {"listen": config.traps_listen}})
     yield "maintenance:\n"
     for window in config.maintenance:

@@ -86,7 +86,7 @@ class GlobalSection(Section):
     calendar: CalendarSection = CalendarSection()
     vantage: tuple[VantageSection, ...] = ()
     external_url: UrlOrNone = ""
-    notices: Literal["alertmanager", "ledger"] = "alertmanager"
+    notices: Literal["alertmanager", "ledger"] = "ledger"
     retention: LongDuration = RETENTION
 
 
@@ -137,6 +137,15 @@ class AlertmanagerSection(Section):
     webhook_credential: Name = ""
     credential: Name = ""
     ca_file: FilePath = None
+    webhook_cert_file: FilePath = None
+    webhook_key_file: FilePath = None
+    webhook_ca_file: FilePath = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> "AlertmanagerSection":
+        if bool(self.webhook_cert_file) != bool(self.webhook_key_file):
+            raise ValueError("needs both of webhook_cert_file and webhook_key_file")
+        return self
 
 
 class TrapsSection(Section):

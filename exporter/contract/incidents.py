@@ -8,7 +8,7 @@ Deciding is pure: what happened goes in, events come out. Writing them twice is 
 is its incident, kind, subject and time. All times are Unix time in ms.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 from collectors.reading import Verdict
 from exporter.clock import MINUTE, SECOND
 from exporter.contract.level import NextStep, Response
-from exporter.contract.reporting import Approval, Posting, Postponement, Reporting, SentReport
+from exporter.contract.reporting import Approval, Posting, Postponement, Reporting, SentReport, Waiver
 from exporter.inventory import Server, SourceKey
 from exporter.lamps import SourceState, server_verdict
 from exporter.outage import CheckState
@@ -84,6 +84,8 @@ class What(StrEnum):
     """The approved report lies in the outbox."""
     REPORT_SENT = "report-sent"
     """Subject: to whom."""
+    REPORT_WAIVED = "report-waived"
+    """A person said that none has to be sent, and why."""
 
 
 Value = str | int | bool
@@ -145,11 +147,14 @@ class AbnormalLamp:
     verdict: str
     evidence: str
     alerted: int | None = None
+    held: int | None = None
+    elsewhere: bool = False
+    """An older incident of the server has it too: the customer is told there."""
 
     @property
     def critical(self) -> bool:
-        """Tell whether it is one that the customer is told of."""
-        return self.verdict == Verdict.CRITICAL.name.lower()
+        """Tell whether it is one that the customer is told of in this incident."""
+        return self.verdict == Verdict.CRITICAL.name.lower() and not self.elsewhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +251,7 @@ class Incident:
                 return replace(self, recovered=event.at)
             case What.LAMP_ABNORMAL:
                 lamp, verdict, evidence = (str(event.data[name]) for name in ("lamp", "verdict", "evidence"))
-                seen = AbnormalLamp(event.at, lamp, verdict, evidence)
+                seen = AbnormalLamp(event.at, lamp, verdict, evidence, elsewhere=bool(event.data.get("elsewhere")))
                 return replace(self, lamps=MappingProxyType({**self.lamps, event.subject: seen}))
             case What.LAMPS_NORMAL:
                 return replace(self, lamps_normal=event.at)
@@ -293,12 +298,13 @@ class Incident:
         kind, _, name = event.subject.partition("/")
         if kind == "check":
             return self._last(name, **{event.what.value: event.at})
-        alerted = {
-            key: replace(lamp, alerted=lamp.alerted or event.at)
+        alerted = event.what is What.ALERTED
+        changed = {
+            key: replace(lamp, alerted=lamp.alerted or event.at) if alerted else replace(lamp, held=event.at)
             for key, lamp in self.lamps.items()
-            if lamp.critical and lamp.lamp == name and event.what is What.ALERTED
+            if lamp.critical and lamp.lamp == name
         }
-        return replace(self, lamps=MappingProxyType({**self.lamps, **alerted}))
+        return replace(self, lamps=MappingProxyType({**self.lamps, **changed}))
 
     def _last(self, check: str, **changes: Any) -> "Incident":
         """Return the incident with its last outage of a check changed."""
@@ -392,7 +398,8 @@ def attempt_events(
         yield IncidentEvent(incident.id, What.CHECK_UP, at, tried.check)
     if incident is not None and incident.open and response != incident.response:
         said: dict[str, Value] = {"level": response.level, "step": response.step.value}
-        yield IncidentEvent(incident.id, What.LEVEL, at, data=MappingProxyType(said))
+        # two checks may be tried in one millisecond, so the step is a part of what makes the event itself
+        yield IncidentEvent(incident.id, What.LEVEL, at, response.step.value, MappingProxyType(said))
 
 
 def recovery_events(incident: Incident, states: Mapping[str, CheckState]) -> Iterator[IncidentEvent]:
@@ -420,8 +427,12 @@ def withdrawal_events(incident: Incident, check: str, at: int) -> Iterator[Incid
         yield IncidentEvent(incident.id, What.WITHDRAWN, at)
 
 
-def lamp_events(incident: Incident, at: int, sources: Mapping[SourceKey, SourceState]) -> Iterator[IncidentEvent]:
+def lamp_events(
+    incident: Incident, at: int, sources: Mapping[SourceKey, SourceState], *, elsewhere: Container[str] = ()
+) -> Iterator[IncidentEvent]:
     """Give what the present lamps add to an open incident: those that are abnormal, and the end.
+
+    ``elsewhere`` are the lamps (``source/component``) of which an older incident tells the customer.
 
     It ends when it recovered, every configured source was read after the recovery, the server's verdict is normal, and
     each lamp that was abnormal in this incident is normal or gone. One unknown component does not hold it.
@@ -434,6 +445,8 @@ def lamp_events(incident: Incident, at: int, sources: Mapping[SourceKey, SourceS
             if known.abnormal and worse:
                 data: dict[str, Value] = {"lamp": known.lamp.value, "verdict": known.verdict.name.lower()}
                 data["evidence"] = known.evidence
+                if name in elsewhere:
+                    data["elsewhere"] = True
                 yield IncidentEvent(incident.id, What.LAMP_ABNORMAL, at, name, MappingProxyType(data))
     if not holding(incident, sources):
         yield IncidentEvent(incident.id, What.LAMPS_NORMAL, at)
@@ -515,6 +528,8 @@ def _reporting(reporting: Reporting, event: IncidentEvent) -> Reporting:
             return reporting.postponed_by(Postponement(event.at, int(data["until"]), str(data["reason"]), author))
         case What.REPORT_APPROVED:
             return reporting.approved_by(Approval(event.at, author))
+        case What.REPORT_WAIVED:
+            return reporting.waived_by(Waiver(event.at, str(data["reason"]), author))
         case What.REPORT_POSTED:
             return reporting.posted_as(Posting(event.at, int(data["end"])))
         case _:

@@ -4,7 +4,8 @@ Pure: an incident and its customer's contacts go in, mails come out. What was wr
 so that deciding again decides nothing new.
 
 One notice per incident and contact names all checks whose outage reached the contract's limit. A check that reaches it
-later goes into an update, at most one in ten minutes. The recovery is told only to those who were told of the outage.
+later goes into an update, at most one in ten minutes. The recovery is told only to those who were told of the outage,
+and that a lamp is normal again only to those who were told of the lamp.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,14 +14,12 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from exporter.clock import MINUTE, SECOND
-from exporter.contract.incidents import AbnormalLamp, Incident, IncidentEvent, Outage, Told, What
+from exporter.contract.incidents import REJOIN, AbnormalLamp, Incident, IncidentEvent, Outage, Told, What
 from exporter.inventory import Contact
 
-GATHER = 20 * SECOND
-"""So long the notice waits for the alerts of checks that began to fail together with the first: a check that fails by
+GATHER = 18 * SECOND
+"""So long the notice waits for the alerts of checks that began to fail so soon after the first: a check that fails by
 timeout is as far ten seconds later, and is evaluated one evaluation (15 s) later."""
-TOGETHER = 1 * MINUTE
-"""Outages that began so close to each other are expected to be alerted together."""
 BETWEEN_UPDATES = 10 * MINUTE
 
 NOBODY = Contact("")
@@ -35,6 +34,8 @@ class Mailing(StrEnum):
     """The notice, where only lamps are concerned."""
     UPDATE = "update"
     RECOVERY = "recovery"
+    REPAIRED = "repaired"
+    """The recovery, where only lamps are concerned."""
     CALL = "call"
     """To the NOC: a contact has no mail address and has to be phoned."""
 
@@ -74,23 +75,36 @@ def decide(incident: Incident, contacts: Sequence[Contact], now: int) -> Decisio
     due: list[Due] = []
     looks: list[int] = []
     for contact in contacts or (NOBODY,):
+        first = not _written(incident, contact) and not by_hand(incident)
         fresh = _untold(incident, contact)
+        if long_closed(incident, now):  # who is registered only now is not told that something is down
+            fresh = NOTHING_OWED
+        elif incident.recovered is not None and not first:  # the recovery tells of these
+            fresh = _Owed(lamps=fresh.lamps)
         if fresh.checks or fresh.lamps:
-            first = not _written(incident, contact) and not by_hand(incident)
             at = _gathered(incident, fresh) if first else _written(incident, contact) + BETWEEN_UPDATES
-            if now < at:
+            longest = GATHER if first else BETWEEN_UPDATES
+            if now < at <= now + longest:  # later than that it can be only if the clock was set back
                 looks.append(at)
             elif contact.email or first:
                 due.append(_mail(contact, fresh, now, first=first))
-        due.extend(_recovery(incident, contact))
+        due.extend(_recovery(incident, contact, now))
     return Decision(tuple(due), min(looks, default=None))
 
 
+NOTHING_OWED = _Owed()
+
+
 def queued_event(incident: Incident, due: Due, now: int) -> IncidentEvent:
-    """Return the event that the mail is written."""
+    """Return the event that the mail is written: not before what it tells of, also where the clock was set back."""
+    outages = [incident.outages[check][-1] for check in due.checks]
+    ends = (incident.lamps_normal if due.mailing is Mailing.REPAIRED else None,)
+    told_of = [lamp for name, lamp in incident.lamps.items() if name in due.lamps]
+    moments = (*ends, *(lamp.at for lamp in told_of), *(outage.limit_reached for outage in outages))
+    at = max(now, *(moment or 0 for moment in moments), *(outage.up_since or 0 for outage in outages))
     told = [f"check/{check}" for check in due.checks] + [f"lamp/{incident.lamps[name].lamp}" for name in due.lamps]
     data = {"mail": due.mailing.value, "covers": " ".join(dict.fromkeys(told))}
-    return IncidentEvent(incident.id, What.QUEUED, now, recipient(due.contact), MappingProxyType(data))
+    return IncidentEvent(incident.id, What.QUEUED, at, recipient(due.contact), MappingProxyType(data))
 
 
 def told_event(incident: str, mailing: str, contact: Contact, now: int) -> IncidentEvent:
@@ -110,15 +124,26 @@ def by_hand(incident: Incident) -> Told | None:
     return next((told for told in reversed(incident.told) if not told.mail), None)
 
 
-def unalerted(incident: Incident) -> Iterator[str]:
-    """Give the checks whose outage reached the limit and of which no alert came: what the last resort is for."""
-    if incident.withdrawn:
+def long_closed(incident: Incident, now: int) -> bool:
+    """Tell whether an incident is over for so long that it can be joined no more."""
+    return incident.closed is not None and now - incident.closed > REJOIN
+
+
+def unalerted(incident: Incident, now: int) -> Iterator[str]:
+    """Give what no alert came of (subjects as of ALERTED), and the last resort is for.
+
+    That is a check whose outage reached the limit, and a lamp that is critical.
+    """
+    if incident.withdrawn or long_closed(incident, now):
         return
     told = by_hand(incident)
     for check, outages in incident.outages.items():
         limit = outages[-1].limit_reached
         if limit and not outages[-1].alerted and not (told and told.at >= limit):
-            yield check
+            yield f"check/{check}"
+    if incident.lamps_normal is None:
+        lamps = (lamp for lamp in incident.lamps.values() if lamp.critical and not lamp.alerted)
+        yield from dict.fromkeys(f"lamp/{lamp.lamp}" for lamp in lamps if not (told and told.at >= lamp.at))
 
 
 def _owed(incident: Incident) -> _Owed:
@@ -152,16 +177,16 @@ def _written(incident: Incident, contact: Contact) -> int:
 
 
 def _gathered(incident: Incident, fresh: _Owed) -> int:
-    """Return when the notice is due: when all alerts that belong together are here, or have been waited for."""
+    """Return when the notice is due: at once (0) when all alerts that belong together are here, or not for long."""
     alerted = [outage.alerted or 0 for outage in fresh.checks.values()]
     alerted += [lamp.alerted or 0 for lamp in fresh.lamps.values()]
     begun = min((outage.down_since for outage in fresh.checks.values()), default=0)
     seen = min((lamp.at for lamp in fresh.lamps.values()), default=0)
     latest = [outages[-1] for outages in incident.outages.values()]
     missing = any(
-        not outage.over and outage.alerted is None and outage.down_since - begun <= TOGETHER for outage in latest
-    ) or any(lamp.critical and lamp.alerted is None and lamp.at - seen <= TOGETHER for lamp in incident.lamps.values())
-    return min(alerted) + GATHER if missing else min(alerted)
+        not outage.over and outage.alerted is None and outage.down_since - begun <= GATHER for outage in latest
+    ) or any(lamp.critical and lamp.alerted is None and lamp.at - seen <= GATHER for lamp in incident.lamps.values())
+    return min(alerted) + GATHER if missing else 0
 
 
 def _mail(contact: Contact, fresh: _Owed, now: int, *, first: bool) -> Due:
@@ -173,21 +198,36 @@ def _mail(contact: Contact, fresh: _Owed, now: int, *, first: bool) -> Due:
     return Due(Mailing.UPDATE, contact, f"update-{now}", checks, lamps)
 
 
-def _recovery(incident: Incident, contact: Contact) -> Iterator[Due]:
-    if incident.recovered is None or not contact.email:
+def _recovery(incident: Incident, contact: Contact, now: int) -> Iterator[Due]:
+    if not contact.email or (incident.recovered is None and incident.lamps_normal is None):
         return
     before = [queued for queued in incident.queued if queued.to == contact.email]
-    said = max((queued.at for queued in before if queued.mail == Mailing.RECOVERY), default=0)
-    hand = by_hand(incident)
+    said = [queued for queued in before if queued.mail in (Mailing.RECOVERY, Mailing.REPAIRED)]
+    hand = None if long_closed(incident, now) else by_hand(incident)
     by_name = hand is not None and bool(contact.name) and hand.contact == contact.name
+    ours = {mailing.value for mailing in Mailing}
+    arrived = by_name or any(told.to == contact.email and told.mail in ours for told in incident.told)
+
+    def over(subject: str, begun: int, ended: int) -> bool:
+        """Tell whether a contact was told of this incident, and not yet that this part of it has ended."""
+        return begun > 0 and ended > 0 and not any(subject in each.covers and each.at >= ended for each in said)
+
+    told_of = {subject for queued in before for subject in queued.covers}
     latest = {check: outages[-1] for check, outages in incident.outages.items()}
     checks = tuple(
         check
         for check, outage in latest.items()
-        if outage.limit_reached
-        and (outage.up_since or 0) > said
-        and (by_name or any(f"check/{check}" in queued.covers for queued in before))
+        if incident.recovered is not None and over(f"check/{check}", outage.limit_reached or 0, outage.up_since or 0)
     )
-    arrived = by_name or any(told.to == contact.email and told.at > said for told in incident.told)
-    if checks and arrived:
-        yield Due(Mailing.RECOVERY, contact, f"{Mailing.RECOVERY}-{incident.recovered}", checks)
+    lamps = tuple(
+        name
+        for name, lamp in incident.lamps.items()
+        if lamp.critical
+        and (by_name or f"lamp/{lamp.lamp}" in told_of)
+        and over(f"lamp/{lamp.lamp}", lamp.at, incident.lamps_normal or 0)
+    )
+    if not arrived or not (checks or lamps):
+        return
+    mailing = Mailing.RECOVERY if checks else Mailing.REPAIRED
+    ended = max(incident.recovered or 0, incident.lamps_normal or 0)
+    yield Due(mailing, contact, f"{mailing}-{ended}", checks, lamps)

@@ -25,6 +25,15 @@ class Approval:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiver:
+    """Who said that no report has to be sent, and why."""
+
+    at: int
+    reason: str
+    author: str
+
+
+@dataclass(frozen=True, slots=True)
 class SentReport:
     """A report that a person handed over, or that the mail server took."""
 
@@ -64,11 +73,13 @@ class Reporting:
     """Only while nothing changed that the report says."""
     posted: tuple[Posting, ...] = ()
     sent: tuple[SentReport, ...] = ()
+    waived: Waiver | None = None
+    """Only while nobody wrote into the report after that."""
 
     @property
     def owed(self) -> bool:
         """Tell whether the customer has to get a report and has none."""
-        return self.due is not None and self.delivered is None
+        return self.due is not None and self.delivered is None and self.waived is None
 
     @property
     def delivered(self) -> SentReport | None:
@@ -83,6 +94,8 @@ class Reporting:
             return ""
         if self.delivered:
             return "sent"
+        if self.waived:
+            return "waived"
         if any(posting.end == self.end for posting in self.posted):
             return "in the outbox"
         return "approved" if self.approved else "draft"
@@ -93,15 +106,16 @@ class Reporting:
 
     def reopened(self) -> "Reporting":
         """Return it after another outage joined: what was said, promised and approved is not the whole any more."""
-        return replace(self, end=None, due=None, postponed=(), approved=None)
+        return replace(self, end=None, due=None, postponed=(), approved=None, waived=None)
 
     def edited(self, cause: str | None, measures: str | None) -> "Reporting":
-        """Return it with another text; None leaves one as it is."""
+        """Return it with another text; None leaves one as it is. One that was waived is owed again."""
         return replace(
             self,
             cause=self.cause if cause is None else cause,
             measures=self.measures if measures is None else measures,
             approved=None,
+            waived=None,
         )
 
     def annotated(self) -> "Reporting":
@@ -115,6 +129,10 @@ class Reporting:
     def approved_by(self, approval: Approval) -> "Reporting":
         """Return it after it was approved."""
         return replace(self, approved=approval)
+
+    def waived_by(self, waiver: Waiver) -> "Reporting":
+        """Return it after a person said that none has to be sent."""
+        return replace(self, waived=waiver)
 
     def posted_as(self, posting: Posting) -> "Reporting":
         """Return it after it was put into the outbox."""

@@ -140,7 +140,7 @@ class Fleet:
         # Beside the configuration, so that it is not compared with the shipped rules, which speak of ten minutes.
         (self._folder / "alert_rules").mkdir(exist_ok=True)
         document = {
-            "global": TIMING,
+            "global": {**TIMING, "notices": "alertmanager"},  # there is nobody to mail
             "provider": {"name": "DEMO", "email": "support@provider.example"},
             "noc": {"language": "ja", "contacts": [{"name": "NOC", "email": "noc@provider.example"}]},
             "customers": [

@@ -70,6 +70,7 @@ class Courier:
     def __init__(self, smarthost: Smarthost) -> None:
         self._smarthost = smarthost
         self._smtp: smtplib.SMTP | None = None
+        self._aborted = False
 
     @contextlib.contextmanager
     def connected(self) -> Iterator[None]:
@@ -107,6 +108,7 @@ class Courier:
 
     def abort(self) -> None:
         """Close the connection, also while another thread waits for an answer on it."""
+        self._aborted = True
         smtp, self._smtp = self._smtp, None
         if smtp is not None and smtp.sock is not None:
             with contextlib.suppress(OSError):
@@ -116,12 +118,16 @@ class Courier:
     def _connect(self) -> None:
         to = self._smarthost
         context = ssl.create_default_context(cafile=to.ca_file) if to.tls != "none" else None
-        self._smtp = _ImplicitTls(to.host, context) if context and to.tls == "implicit" else _Plain(to.host)
-        self._smtp.connect(to.host, to.port)
+        smtp = _ImplicitTls(to.host, context) if context and to.tls == "implicit" else _Plain(to.host)
+        self._smtp = smtp
+        smtp.connect(to.host, to.port)
+        if self._aborted:  # before there was a socket to close
+            smtp.close()
+            raise ConnectionAbortedError("it was given up")
         if to.tls == "starttls":
-            self._smtp.starttls(context=context)
+            smtp.starttls(context=context)
         if to.credential is not None:
-            self._smtp.login(to.credential.username, to.credential.password.reveal())
+            smtp.login(to.credential.username, to.credential.password.reveal())
 
 
 @cache

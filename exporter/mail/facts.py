@@ -45,6 +45,8 @@ class Case:
     parts: Sequence[Part] = ()
     recovered: int = 0
     """When the last of the services was up again; 0 until then."""
+    lamps_normal: int = 0
+    """When the server's lamps were seen to be normal after that; 0 until then."""
 
     @property
     def down_since(self) -> int:

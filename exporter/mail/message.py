@@ -67,8 +67,12 @@ def compose(
     provider: Provider,
     language: Language,
     zone: ZoneInfo,
+    by_hand: bool = False,
 ) -> EmailMessage:
-    """Return the mail with its headers and both of its parts. The same arguments give the same headers."""
+    """Return the mail with its headers and both of its parts. The same arguments give the same headers.
+
+    ``by_hand`` says that a person has it sent.
+    """
     # RFC 6532 only where it is needed: not every server takes it
     message = EmailMessage(policy.SMTP.clone(utf8=not (contact.email + mail.sender).isascii()))
     message["From"] = _address(provider.name, mail.sender)
@@ -82,8 +86,10 @@ def compose(
         root = message_id(occasion.incident, ROOT, contact.email, mail.sender)
         message["In-Reply-To"] = root
         message["References"] = root
-    # RFC 3834 §5: answering machines leave such mail alone
-    message["Auto-Submitted"] = "auto-generated"
+    if not by_hand:
+        # RFC 3834 §5: answering machines leave such mail alone. It MUST NOT stand on what a person sends, and who sends
+        # a report wants to know that its reader is away.
+        message["Auto-Submitted"] = "auto-generated"
     message["Content-Language"] = language
     message.set_content(letter.text)
     message.add_alternative(letter.html, subtype="html")

@@ -38,8 +38,11 @@ def report_letter(
 
 
 def report_mails(config: Config, incident: Incident, now: int, *, name: str = REPORT) -> Iterator[Outgoing]:
-    """Give the mails with the report, or what else is called ``name``: one to each contact with an address."""
-    mail, customer = config.mail, customer_of(config, incident)
+    """Give the mails with the report, or what else is called ``name``: one to each contact with an address.
+
+    None where the exporter sends no mails (``notices: alertmanager``).
+    """
+    mail, customer = config.mail if config.tells_customers else None, customer_of(config, incident)
     for contact in customer.contacts if mail else ():
         if contact.email and mail:
             # with the time: one that could not be delivered can be sent again
@@ -52,6 +55,7 @@ def report_mails(config: Config, incident: Incident, now: int, *, name: str = RE
                 provider=config.provider,
                 language=customer.language,
                 zone=ZoneInfo(config.settings.timezone),
+                by_hand=True,
             )
             identity = str(message["Message-ID"])
             raw = message.as_bytes()

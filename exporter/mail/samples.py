@@ -11,6 +11,7 @@ from exporter.contract.report import INTERIM, REPORT, Disruption, Fault, Report
 from exporter.contract.reporting import Postponement
 from exporter.inventory import Contact, Customer, Provider
 from exporter.mail.facts import Case, Part, Service
+from exporter.mail.message import Outgoing
 from exporter.mail.templates import LANGUAGES, OURS, TemplateError, Templates
 
 _AT = 1_764_061_200_000
@@ -24,6 +25,7 @@ CASE = Case(
     [Service("https", "https", _AT, _AT - 10 * MINUTE, _AT + 30 * MINUTE, "refused")],
     [Part("drive", "Drive 1", _AT)],
     _AT + 30 * MINUTE,
+    _AT + 70 * MINUTE,
 )
 
 FILED = Report(
@@ -48,11 +50,16 @@ FILED = Report(
     approved=_AT + 2 * DAY,
 )
 
+_LETTER = Outgoing(
+    "<x@x>", _AT, CASE.incident, "notice", "運用担当", "ops@customer.example", "noc@provider.example", b""
+)
+
 SAMPLES: Mapping[str, Mapping[str, Any]] = {
-    **{name: {"case": CASE} for name in ("notice", "hardware", "update", "recovery", "call")},
+    **{name: {"case": CASE} for name in ("notice", "hardware", "update", "recovery", "repaired", "call")},
     "chain": {"servers": ["web01"], "answer": "unreachable"},
     "held": {"servers": ["web01"]},
     "watchdog": {"silent": 5 * MINUTE},
+    "undelivered": {"failures": [{"mail": _LETTER, "given_up": False, "why": "550 5.1.1 no such user"}]},
     **{name: {"case": CASE, "report": FILED} for name in (REPORT, INTERIM)},
 }
 """By the name of each mail: facts with which it can be tried."""

@@ -91,13 +91,19 @@ def _matches(password: bytes, stored: bytes) -> bool:
     return bcrypt.checkpw(password[:72], stored)  # bcrypt itself ends there, and htpasswd cuts silently
 
 
-async def authenticate(request: web.Request, config: WebConfig, passwords: Passwords) -> bool:
-    """Return whether the client proved who it is. Raises what answers a client that must and did not."""
+def certified(request: web.Request, config: WebConfig) -> bool:
+    """Tell whether the client showed a certificate that is right. Raises what answers one whose names are not."""
     certificate = request.get_extra_info("peercert")  # there only if it was verified
     if config.allowed_sans is not None and config.allowed_sans.isdisjoint(_names(certificate)):
         raise web.HTTPForbidden(text="This client certificate's names are not in client_allowed_sans.\n")
+    return bool(certificate)
+
+
+async def authenticate(request: web.Request, config: WebConfig, passwords: Passwords) -> bool:
+    """Return whether the client proved who it is. Raises what answers a client that must and did not."""
+    certificate = certified(request, config)
     if not config.users:
-        return bool(certificate)
+        return certificate
     try:
         if await passwords.match(config.users, *_given(request.headers.get(hdrs.AUTHORIZATION, ""))):
             return True

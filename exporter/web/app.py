@@ -15,7 +15,7 @@ from exporter.families import Selection
 from exporter.monitor import Monitor
 from exporter.web import discovery, scrape, webhook
 from exporter.web.accept import prefers_openmetrics
-from exporter.web.access import Passwords, authenticate, from_another_site, is_local
+from exporter.web.access import Passwords, authenticate, certified, from_another_site, is_local
 from exporter.web.config import WebConfig
 from exporter.web.documents import Documents
 from exporter.web.pages import assets
@@ -101,7 +101,9 @@ class Endpoints:
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path == webhook.PATH and webhook.shows_secret(request, self._monitor):
+        if request.path == webhook.PATH and (
+            webhook.shows_secret(request, self._monitor) or certified(request, self.config)
+        ):
             request[PROVEN] = request[TRUSTED] = True
             return await handler(request)
         known = await authenticate(request, self.config, self._passwords)
@@ -149,8 +151,9 @@ class Endpoints:
             hdrs.CONTENT_TYPE: OPENMETRICS if openmetrics else METRICS,
             hdrs.VARY: f"{hdrs.ACCEPT}, {hdrs.ACCEPT_ENCODING}",
         }
-        if Selection.SERVICES in selections:
-            self._monitor.chain.scraped()
+        for selection, kind in ((Selection.SERVICES, "check"), (Selection.LAMPS, "lamp")):
+            if selection in selections:
+                self._monitor.chain.scraped(kind)
         begun = time.perf_counter()  # uvloop's clock knows only milliseconds
         try:
             return await scrape.send(request, self._text(selections, openmetrics=openmetrics), headers, self._threads)
@@ -209,8 +212,7 @@ class Endpoints:
         return web.Response(text=f"The configuration was read again: {summary(self._monitor.config)}.\n")
 
     async def _webhook(self, request: web.Request) -> web.StreamResponse:
-        named = self._monitor.config.alertmanager.webhook_credential
-        if self._monitor.ready and not request[PROVEN if named else TRUSTED]:
+        if self._monitor.ready and not request[PROVEN]:
             raise web.HTTPForbidden(text=webhook.REFUSED)
         self._started()
         return await webhook.receive(request, self._monitor)

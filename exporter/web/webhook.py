@@ -40,7 +40,7 @@ def shows_secret(request: web.Request, monitor: Monitor) -> bool:
 async def receive(request: web.Request, monitor: Monitor) -> web.Response:
     """Take in a notification."""
     if not monitor.notices.active:
-        raise web.HTTPConflict(text="notices: alertmanager is configured, so the exporter tells nobody.\n")
+        raise web.HTTPConflict(text="By its configuration (notices, mail) the exporter tells nobody.\n")
     try:
         async with asyncio.timeout(PATIENCE):
             body = await request.read()

@@ -6,7 +6,7 @@ Prometheus, of the shipped rules (their limits too) and of what ``alertmanager-c
 
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +49,7 @@ global:
   outage_notice_after: ${limit}s
   lamp_interval: 3s
   lamp_recheck_interval: 1s
+  notices: alertmanager
 noc: {contacts: [{name: NOC, email: noc@provider.example}]}
 provider: {name: 株式会社プロバイダ, phone: 0120-000-000, email: support@provider.example}
 mail: {smarthost: "127.0.0.1:${smtp}", from: noc@provider.example, tls: none}
@@ -136,7 +137,7 @@ class World:
             prometheus = Prometheus(
                 programs["prometheus"],
                 folder / "prometheus",
-                _sample_configuration(exporter.port, alertmanager.port, _scaled_rules(folder / "rules")),
+                _sample_configuration(exporter.port, [alertmanager.port], _scaled_rules(folder / "rules")),
                 [f"--rules.alert.resend-delay={RESEND}s"],
             )
             running.enter_context(prometheus)
@@ -187,13 +188,13 @@ def _scaled_rules(folder: Path) -> Path:
     return folder
 
 
-def _sample_configuration(exporter: int, alertmanager: int, rules: Path) -> str:
+def _sample_configuration(exporter: int, alertmanagers: Iterable[int], rules: Path) -> str:
     sample = yaml.safe_load((ROOT / "examples" / "prometheus.yml").read_text("utf-8"))
     fast = {"scrape_interval": "1s", "scrape_timeout": "1s"}
     sample["global"] |= {**fast, "evaluation_interval": "1s"}
     sample["rule_files"] = [str(rules / "*.yml")]
     [sender] = sample["alerting"]["alertmanagers"]
-    sender["static_configs"] = [{"targets": [f"127.0.0.1:{alertmanager}"]}]
+    sender["static_configs"] = [{"targets": [f"127.0.0.1:{port}" for port in alertmanagers]}]
     for job in sample["scrape_configs"]:
         job |= {**fast, "static_configs": [{"targets": [f"127.0.0.1:{exporter}"]}]}
     return yaml.safe_dump(sample)

@@ -15,9 +15,11 @@ from collectors.failures import CheckFailure
 from collectors.reading import Lamp, Verdict
 from exporter.alertmanager_config import AlertmanagerConfigError, alertmanager_config
 from exporter.alertmanager_mails import literal
+from exporter.clock import SECOND
 from exporter.config import load
 from exporter.contract.incidents import Hold
 from exporter.contract.level import NextStep
+from exporter.contract.notices import GATHER
 from exporter.inventory import Alertmanager as AlertmanagerSettings
 from exporter.inventory import Config, Contact, CredentialEntry, Customer, Mail, Noc, Provider, SecretSource, Settings
 from exporter.words import HOLDS, LAMPS, NEXT_STEPS, REASONS, VERDICTS
@@ -49,6 +51,7 @@ RECEIVERS = {
     "c9999": "noc-customer-unknown",
 }
 CONFIG = Config(
+    settings=Settings(notices="alertmanager"),
     noc=Noc(contacts=(Contact("NOC", "noc@provider.example"), Contact("当番", phone="0120-000-001"))),
     provider=Provider("株式会社プロバイダ", "0120-000-000", "support@provider.example"),
     mail=Mail("127.0.0.1", 25, "noc@provider.example", "none"),
@@ -404,11 +407,33 @@ def test_with_ledger_customers_alerts_and_the_watchdog_go_to_the_webhook_and_the
     assert (watchdog["receiver"], watchdog["repeat_interval"]) == ("ledger", "1m")
     assert noc == {"receiver": "noc", "continue": True}
     assert (customers["receiver"], customers["repeat_interval"]) == ("ledger", "5m")
+    # waited for less long than the ledger waits for alerts that belong together, an evaluation (15 s) apart
+    waits = [int(customers[name].removesuffix("s")) for name in ("group_wait", "group_interval")]
+    assert customers["group_by"] == ["server"]
+    assert 15 + sum(waits) <= GATHER // SECOND
     assert "customer.example" not in str(document)
 
 
+def by_certificate(tmp_path: Path) -> Config:
+    cert, key, ca = (tmp_path / f"am.{name}" for name in ("cert", "key", "ca"))
+    shown = AlertmanagerSettings(webhook_cert_file=cert, webhook_key_file=key, webhook_ca_file=ca)
+    return replace(ledger_config(tmp_path), alertmanager=shown, credentials={})
+
+
+def test_a_client_certificate_is_enough_for_the_webhook(tmp_path: Path) -> None:
+    document = yaml.safe_load(alertmanager_config(by_certificate(tmp_path)))
+    [webhook] = document["receivers"][1]["webhook_configs"]
+    files = {f"{name}_file": str(tmp_path / f"am.{name}") for name in ("ca", "cert", "key")}
+    assert webhook["http_config"] == {"tls_config": files}
+    with pytest.raises(AlertmanagerConfigError, match="neither webhook_credential nor webhook_cert_file"):
+        alertmanager_config(replace(by_certificate(tmp_path), alertmanager=AlertmanagerSettings()))
+
+
 def test_with_ledger_amtool_takes_it(peer: Callable[[str], str], tmp_path: Path) -> None:
-    for config in (ledger_config(tmp_path), ledger_config(tmp_path, username="alertmanager")):
+    for name in ("cert", "key", "ca"):
+        (tmp_path / f"am.{name}").touch()
+    configs = (ledger_config(tmp_path), ledger_config(tmp_path, username="alertmanager"), by_certificate(tmp_path))
+    for config in configs:
         file = tmp_path / "alertmanager.yml"
         file.write_text(alertmanager_config(config), "utf-8")
         subprocess.run([peer("amtool"), "check-config", str(file)], check=True, capture_output=True)

@@ -1,8 +1,11 @@
 """From an incident to the customer's mail box: one notice, whoever says that it is due and whatever breaks."""
 
+import asyncio
 import json
 import logging
+import time
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
@@ -13,13 +16,15 @@ import pytest
 
 from exporter.alertmanager_client import UnreachableError
 from exporter.alerts import Alert, parse_alerts, parse_webhook
-from exporter.chain import AFTER_SCRAPE, ASK_AGAIN, WATCHDOG_SILENT, WITHOUT_SCRAPE, Chain
+from exporter.chain import AFTER_SCRAPE, ASK_AGAIN, REPEATED, WATCHDOG_SILENT, WITHOUT_SCRAPE, Chain
 from exporter.clock import MINUTE, SECOND
 from exporter.contract.incidents import IncidentEvent, Kind, Value, What, opening
 from exporter.incidents import Incidents
 from exporter.inventory import Config, Contact, Customer, Mail, Noc, Provider, Server, Settings
 from exporter.ledger import incident_record
-from exporter.notices import Notices
+from exporter.mail.courier import Result
+from exporter.mail.message import Outgoing
+from exporter.notices import BETWEEN_FAILURES, Notices
 from tests.exporter.mailroom import Mailroom, MailServer
 
 OPS = Contact("運用担当", "ops@customer.example")
@@ -74,6 +79,15 @@ class Office(Mailroom):
         self.notices.happened(fresh)
         self.chain.happened(fresh)
         await self.ledger.save([incident_record(each) for each in fresh])
+
+    async def critical_lamp(self, component: str = "Drive 1") -> None:
+        """Let a lamp be critical, in an incident of its own if there is none."""
+        if not self.incident:
+            event = opening(Kind.LAMP, SERVER, self.clock.now().wall, ZoneInfo("Asia/Tokyo"))
+            self.incident = event.incident
+            self.incidents.take_in([event])
+            await self.ledger.save([incident_record(event)])
+        await self.happens(What.LAMP_ABNORMAL, f"ipmi/{component}", lamp="drive", verdict="critical", evidence="")
 
     async def outage(self) -> None:
         """Let the check fail, and reach the limit."""
@@ -199,6 +213,19 @@ async def test_the_noc_is_told_whom_to_phone(office: Office) -> None:
     assert office.told() == []
 
 
+async def test_what_waits_in_the_outbox_does_not_leave_when_alertmanager_is_to_tell(office: Office) -> None:
+    assert office.outbox.settings
+    settings, office.outbox.settings = office.outbox.settings, None
+    await office.outage()
+    await office.chain.received([ALERT])
+    await office.notices.look()
+    office.configure(settings, by="alertmanager")
+    await office.notices.look()
+    await office.settled()
+    assert office.mails() == []
+    assert office.count("cancelled") == 1
+
+
 async def test_with_alertmanager_nothing_is_sent(office: Office) -> None:
     assert office.outbox.settings
     office.configure(office.outbox.settings, by="alertmanager")
@@ -244,6 +271,119 @@ async def test_without_any_scrape_the_customer_is_told_a_minute_later(office: Of
     assert office.mails() == []
     await office.pass_by(SECOND)
     assert len(office.mails()) == 1
+
+
+LAMP_ALERT = Alert("customer", "web01", lamp="drive")
+
+
+@pytest.mark.parametrize("answer", [None, ()], ids=["unreachable", "ignorant"])
+async def test_the_customer_is_told_of_a_critical_lamp_also_without_an_alert(
+    office: Office, answer: tuple[Alert, ...] | None
+) -> None:
+    office.answer = answer
+    await office.critical_lamp()
+    office.chain.scraped()  # of the services: it did not carry the lamp
+    await office.pass_by(AFTER_SCRAPE)
+    office.chain.scraped("lamp")
+    await office.pass_by(WITHOUT_SCRAPE - AFTER_SCRAPE - SECOND)
+    assert (office.asked, office.server.mails) == (0, [])
+    await office.pass_by(SECOND)
+    assert office.subjects() == ["【重要】ハードウェア異常のお知らせ（web01 Drive 1）"]
+    assert len(office.subjects("noc@provider.example")) == 1
+    await office.chain.received([LAMP_ALERT])
+    await office.pass_by(ASK_AGAIN)
+    assert len(office.server.mails) == 2
+
+
+async def test_a_critical_lamp_whose_alert_a_person_suppressed_is_told_to_the_noc_alone(office: Office) -> None:
+    office.answer = (Alert("customer", "web01", lamp="drive", suppressed=True),)
+    await office.critical_lamp()
+    for _ in range(3):
+        await office.pass_by(ASK_AGAIN)
+    assert office.mails() == []
+    assert office.subjects("noc@provider.example") == ["[CUSTOMER NOT TOLD] The alert is suppressed (web01)"]
+
+
+async def test_no_alert_is_missed_while_there_is_none_to_wait_for(office: Office) -> None:
+    office.chain.spares_customer = lambda _incident, subject: subject == "lamp/drive"
+    await office.critical_lamp()
+    await office.pass_by(WITHOUT_SCRAPE + ASK_AGAIN)
+    assert (office.asked, office.server.mails) == (0, [])
+
+
+async def test_a_lamp_that_joins_an_alert_waits_for_its_repetition(office: Office) -> None:
+    office.answer = (LAMP_ALERT,)
+    await office.critical_lamp()
+    await office.chain.received([LAMP_ALERT])
+    await office.pass_by(0)
+    await office.critical_lamp("Drive 2")
+    office.chain.scraped("lamp")
+    await office.pass_by(6 * MINUTE)
+    assert office.asked == 0
+    await office.chain.received([LAMP_ALERT])
+    await office.pass_by(REPEATED)
+    assert office.asked == 0
+    assert office.subjects()[1] == "【重要】障害状況のお知らせ（web01 Drive 2）"
+
+
+async def test_a_repaired_lamp_is_told_in_the_thread_of_its_notice(office: Office) -> None:
+    await office.critical_lamp()
+    await office.chain.received([LAMP_ALERT])
+    await office.pass_by(0)
+    office.clock.moved += 90 * MINUTE
+    await office.happens(What.LAMPS_NORMAL)
+    await office.happens(What.CLOSED)
+    await office.pass_by(0)
+    notice, repaired = office.mails()
+    assert str(repaired["Subject"]) == "【復旧】ハードウェア復旧のお知らせ（web01 Drive 1）"
+    assert repaired["References"] == repaired["In-Reply-To"] == notice["Message-ID"]
+    body = repaired.get_body(("plain",))
+    assert body
+    assert "ドライブ（Drive 1）" in body.get_content()
+
+
+async def test_the_noc_is_told_once_of_each_mail_that_the_server_will_not_have(office: Office) -> None:
+    said = "550 5.1.1 no such user"
+
+    async def refuse(content: bytes) -> str:
+        if b"noc@provider.example" in message_from_bytes(content)["To"].encode():
+            return await office.server._take(content)
+        return said
+
+    office.server.answer = refuse
+    await office.outage()
+    await office.chain.received([ALERT])
+    await office.notices.look()
+    await office.until(lambda: office.count("refused") == 1)
+    await office.notices.look()
+    await office.until(lambda: len(office.server.mails) == 1)
+    office.clock.moved += MINUTE
+    await office.post()
+    office.outbox._wake.set()
+    await office.until(lambda: office.count("refused") == 2)
+    office.clock.moved += BETWEEN_FAILURES
+    await office.notices.look()
+    [mail] = office.mails("noc@provider.example")
+    assert str(mail["Subject"]) == "[MAIL NOT TAKEN] ops@customer.example"
+    body = mail.get_body(("plain",))
+    assert body
+    assert said in body.get_content()
+    assert office.incident in body.get_content()
+    assert mail["Auto-Submitted"] == "auto-generated"
+
+
+async def test_a_thousand_refusals_are_a_few_mails_and_those_to_the_noc_none(office: Office) -> None:
+    office.server.rcpt = "550 5.7.1 relaying denied"
+    mail = Outgoing("<0@x>", office.clock.now().wall, "web01-1", "recovery", "", OPS.email, "noc@provider.example", b"")
+    to_noc = replace(mail, message_id="<noc@x>", kind="chain", recipient="noc@provider.example")
+    for each in (to_noc, *(replace(mail, message_id=f"<{number}@x>") for number in range(1_000))):
+        office.notices._failed(each, Result.REFUSED, "550 5.7.1 relaying denied")
+        await office.notices.look()
+    office.clock.moved += BETWEEN_FAILURES
+    await office.notices.look()
+    waiting = [mail for _, mail in office.ledger.outgoing()]
+    assert [mail.kind for mail in waiting] == ["undelivered"] * 2
+    assert len(waiting[1].message) < 50_000
 
 
 async def test_what_a_person_suppressed_is_not_told_until_it_is_lifted(
@@ -294,6 +434,58 @@ async def test_it_is_not_taken_while_the_ledger_cannot_be_written_but_the_mail_l
     assert not await office.chain.received([ALERT])
     await office.notices.look()
     await office.until(lambda: len(office.mails()) == 1)
+
+
+async def test_hundreds_of_servers_dark_at_once_are_told_once_each_and_stall_nothing(tmp_path: Path) -> None:
+    number = 300
+    office = Office(tmp_path / "data")
+    servers = [replace(SERVER, name=f"web{each:04}", customer=f"c{each:04}") for each in range(number)]
+    customers = [
+        Customer(each.customer, each.customer, contacts=(Contact("", f"{each.customer}@x.example"),))
+        for each in servers
+    ]
+    checks = ("https", "imap", "ssh", "smtp")
+    late = 0.0
+
+    async def watch() -> None:
+        nonlocal late
+        while True:
+            before = time.perf_counter()
+            await asyncio.sleep(0.01)
+            late = max(late, time.perf_counter() - before - 0.01)
+
+    async with office.server.listening() as mail:
+        office.configure(mail)
+        office.notices.take_over(
+            replace(
+                office.notices._config,
+                customers={each.id: each for each in customers},
+                servers={each.name: each for each in servers},
+            )
+        )
+        wall = office.clock.now().wall
+        for server in servers:
+            opened = opening(Kind.OUTAGE, server, wall, ZoneInfo("Asia/Tokyo"))
+            down: dict[str, Value] = {"reason": "timeout", "step": "connect", "last_good": 0}
+            events = [opened]
+            events += [IncidentEvent(opened.incident, What.CHECK_DOWN, wall, check, down) for check in checks]
+            events += [IncidentEvent(opened.incident, What.LIMIT_REACHED, wall, check) for check in checks]
+            office.incidents.take_in(events)
+            office.chain.happened(events)
+        working, watching = asyncio.create_task(office.notices.work()), asyncio.create_task(watch())
+        for check in checks:  # one notification an alert, as Alertmanager sends them
+            async with asyncio.TaskGroup() as tasks:
+                for server in servers:
+                    tasks.create_task(office.chain.received([Alert("customer", server.name, check)]))
+        await office.until(lambda: len(office.server.mails) == number)
+        await office.settled()
+        for task in (working, watching):
+            task.cancel()
+        await asyncio.gather(working, watching, return_exceptions=True)
+        await office.end()
+    recipients = {message_from_bytes(content)["To"] for content in office.server.mails}
+    assert len(recipients) == len(office.server.mails) == number
+    assert late < 1
 
 
 def notification(*alerts: object, version: str = "4") -> bytes:

@@ -175,7 +175,7 @@ async def test_a_mail_that_is_a_day_old_is_given_up_loudly(
         await world.settled()
     assert server.mails == []
     assert world.count("expired") == 1
-    assert "is given up: tell them by phone" in caplog.text
+    assert "could not be sent for a day and is given up" in caplog.text
 
 
 async def test_a_ledger_that_cannot_be_written_holds_up_no_mail_and_sends_none_twice(

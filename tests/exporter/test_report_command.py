@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from exporter.clock import MINUTE, SystemClock
+from exporter.clock import HOUR, MINUTE, SystemClock
 from exporter.contract.businessdays import BusinessCalendar
-from exporter.contract.incidents import Incident, IncidentEvent, What, folded
+from exporter.contract.incidents import REJOIN, Incident, IncidentEvent, What, folded
 from exporter.inventory import Calendar
 from exporter.ledger import Ledger, delivery_record, incident_record
 from exporter.mail.reports import as_text, handed_over, letter_of
@@ -22,6 +22,13 @@ CALENDAR = BusinessCalendar(Calendar(), ZoneInfo("Asia/Tokyo"))
 # the command line goes by this machine's clock: a day that is to come, whatever that says
 LATER = CALENDAR.next_business_day(max(CALENDAR.day(SystemClock().now().wall), date(2026, 12, 1)))
 DUE = CALENDAR.report_due(AT)
+LONG_AFTER = max(AT, SystemClock().now().wall) + HOUR + REJOIN
+TELLING = """\
+noc: {contacts: [{name: NOC, email: noc@provider.example}]}
+alertmanager: {webhook_credential: hook}
+credentials: {hook: {token_env: PATH}}
+"""
+"""What else an exporter needs that tells customers itself."""
 UP = IncidentEvent(NAME, What.CHECK_UP, AT + 13 * MINUTE, "https")
 OVER = (
     IncidentEvent(NAME, What.LIMIT_REACHED, AT + 10 * MINUTE, "https", {"confirmed": 600_000}),
@@ -37,7 +44,7 @@ def smarthost(call: Call, tmp_path: Path) -> None:
     """Let the configuration say where mail goes."""
     del call  # writes the rest
     mail = "mail: {smarthost: 'mail.provider.example:587', from: noc@provider.example}\n"
-    (tmp_path / "dserver.yml").write_text(mail + CONFIG, "utf-8")
+    (tmp_path / "dserver.yml").write_text(mail + TELLING + CONFIG, "utf-8")
 
 
 def remembered(ledger: Ledger) -> Incident:
@@ -224,8 +231,82 @@ async def test_a_report_that_nobody_can_get_by_mail_is_said_with_the_remedy(ledg
     call("report", NAME, "--approve")
     status, _, err = call("send", NAME)
     assert status == 1
-    assert "record that with --by fax or post" in err
+    assert "record that with --by fax, post or mail, and --to NAME" in err
     assert remembered(ledger).report.posted == ()
+
+
+async def test_a_report_that_need_not_be_sent_is_waived_with_a_reason_and_owed_no_more(
+    ledger: Ledger, call: Call
+) -> None:
+    await an_outage(ledger, *OVER)
+    assert call("report", NAME, "--waive", "  ", "--author", "sato")[0] == 1
+    assert call("report", NAME, "--waive", "x", "--approve")[0] == 1
+    assert call("report", NAME, "--waive", "お客様ご自身の作業による停止", "--author", "sato")[0] == 0
+    waived = remembered(ledger).report.waived
+    assert waived
+    assert (waived.author, waived.reason) == ("sato", "お客様ご自身の作業による停止")
+    assert not remembered(ledger).report.owed
+    assert ledger.open_incidents(LONG_AFTER) == []
+    assert "no incidents" in call("list")[1]
+    assert "waived" in call("list", "--all")[1]
+    assert "お客様ご自身の作業による停止" in call("show", NAME)[1]
+    for command in (["report", NAME, "--approve"], ["report", NAME, "--waive", "again"], ["send", NAME]):
+        status, _, err = call(*command)
+        assert status == 1
+        assert "was waived by sato: お客様ご自身の作業による停止" in err
+
+
+async def test_what_is_written_into_a_waived_report_takes_it_up_again(ledger: Ledger, call: Call) -> None:
+    await an_outage(ledger, *OVER)
+    written(call)
+    call("report", NAME, "--waive", "誤って連絡したため")
+    written(call)
+    assert remembered(ledger).report.owed
+    assert ledger.open_incidents(LONG_AFTER) != []
+    assert call("report", NAME, "--approve")[0] == 0
+
+
+async def test_a_report_in_the_outbox_cannot_be_waived(ledger: Ledger, call: Call, smarthost: None) -> None:
+    await an_outage(ledger, *OVER)
+    written(call)
+    call("report", NAME, "--approve")
+    assert call("send", NAME)[0] == 0
+    status, _, err = call("report", NAME, "--waive", "x")
+    assert status == 1
+    assert "lies in the outbox" in err
+
+
+async def test_where_alertmanager_tells_customers_the_exporter_mails_no_report_and_a_person_may(
+    ledger: Ledger, call: Call, smarthost: None, tmp_path: Path
+) -> None:
+    file = tmp_path / "dserver.yml"
+    file.write_text(f"global: {{notices: alertmanager}}\n{file.read_text('utf-8')}", "utf-8")
+    await an_outage(ledger, *OVER)
+    written(call)
+    call("report", NAME, "--approve")
+    status, _, err = call("send", NAME)
+    assert status == 1
+    assert "record that with --by fax, post or mail, and --to NAME" in err
+    status, _, err = call("postpone", NAME, "--until", f"{LATER}", "--reason", "解析に時間")
+    assert status == 0
+    assert "tell them by phone" in err
+    assert call("send", NAME, "--by", "mail", "--to", "運用担当", "--author", "sato")[0] == 0
+    assert ledger.outgoing() == []
+    [sent] = remembered(ledger).report.sent
+    assert (sent.by, sent.to) == ("mail", "運用担当")
+    assert not remembered(ledger).report.owed
+
+
+async def test_by_mail_a_report_goes_to_every_contact_and_none_can_be_named(
+    ledger: Ledger, call: Call, smarthost: None
+) -> None:
+    await an_outage(ledger, *OVER)
+    written(call)
+    call("report", NAME, "--approve")
+    status, _, err = call("send", NAME, "--to", "運用担当")
+    assert status == 1
+    assert "leave it out" in err
+    assert remembered(ledger).report.sent == ()
 
 
 async def test_a_day_that_cannot_be_promised_is_refused_with_one_that_can(ledger: Ledger, call: Call) -> None:

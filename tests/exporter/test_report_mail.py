@@ -15,7 +15,7 @@ from exporter.mail.message import message_id
 from exporter.monitor import Monitor
 from tests.exporter.mailroom import MailServer
 from tests.exporter.test_desk import CONFIG, NAME, Call, an_outage, call, ledger
-from tests.exporter.test_report_command import CALENDAR, DUE, LATER, OVER, remembered, written
+from tests.exporter.test_report_command import CALENDAR, DUE, LATER, OVER, TELLING, remembered, written
 
 __all__ = ["call", "ledger"]  # fixtures
 
@@ -30,7 +30,7 @@ async def taken(tmp_path: Path, call: Call) -> AsyncIterator[list[bytes]]:
     server = MailServer()
     async with server.listening() as smarthost:
         mail = f"mail: {{smarthost: '127.0.0.1:{smarthost.port}', from: {SENDER}, tls: none}}\n"
-        (tmp_path / "dserver.yml").write_text(mail + CONFIG, "utf-8")
+        (tmp_path / "dserver.yml").write_text(mail + TELLING + CONFIG, "utf-8")
         yield server.mails
 
 
@@ -73,6 +73,7 @@ async def test_a_sent_report_reaches_the_customer_in_the_incidents_thread_and_is
     assert call("send", NAME)[0] == 0
     await until(lambda: due(monitor) is None)
     [raw] = taken
+    assert message_from_bytes(raw)["Auto-Submitted"] is None  # RFC 3834 §5: a person sent it
     message = mail(raw)
     assert message["To"].addresses[0].addr_spec == CONTACT
     assert message["References"] == message["In-Reply-To"] == message_id(NAME, "notice", CONTACT, SENDER)
@@ -83,6 +84,17 @@ async def test_a_sent_report_reaches_the_customer_in_the_incidents_thread_and_is
     assert "<h1>障害報告書</h1>" in html.get_content()
     [sent] = remembered(ledger).report.sent
     assert (sent.to, sent.by, sent.copy) == (f"運用担当 <{CONTACT}>", "mail", approved)
+
+
+async def test_a_waived_report_quiets_its_alerts_and_is_owed_again_when_somebody_writes_into_it(
+    monitor: Monitor, call: Call
+) -> None:
+    await until(lambda: due(monitor) == DUE / 1000)
+    assert call("report", NAME, "--waive", "お客様ご自身の作業による停止")[0] == 0
+    await until(lambda: due(monitor) is None)
+    await until(lambda: monitor.duties.incidents.get(NAME) is None)  # closed for long, and forgotten
+    written(call)
+    await until(lambda: due(monitor) == DUE / 1000)
 
 
 async def test_a_postponed_report_is_promised_to_the_customer_by_mail_and_due_later(

@@ -50,3 +50,20 @@ class Exporter(ServerProcess):
     def alertmanager_config(self) -> str:
         """Return what the command of this name prints."""
         return self.call("alertmanager-config")
+
+
+class Mortal(Exporter):
+    """The same with shorter times than can be configured; it ends by SIGKILL at its ``step``: `tests.peers.mortal`."""
+
+    step = ""
+
+    def command(self) -> Sequence[str]:
+        """Return the command line."""
+        # -P: not from its own folder, where this module is called as the package is
+        program = (sys.executable, "-P", str(Path(__file__).with_name("mortal.py")))
+        return (*program, self.step, *super().command()[1:])
+
+    @property
+    def gone(self) -> bool:
+        """Tell whether it has ended."""
+        return self._process is None or self._process.poll() is not None

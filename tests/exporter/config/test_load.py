@@ -52,7 +52,11 @@ global:
   calendar: {hours: ["10:00-12:00", "13:00-17:00"], closed: ["12-29/01-03"], open: []}
   vantage: []
   external_url: ""
-  notices: alertmanager
+  notices: ledger
+noc: {contacts: [{name: NOC, email: noc@provider.example}]}
+mail: {smarthost: "mail.provider.example:587", from: noc@provider.example}
+alertmanager: {webhook_credential: hook}
+credentials: {hook: {token_env: PATH}}
 """
     )
     unsaid, _ = config_of(WEB01)
@@ -232,14 +236,14 @@ maintenance:
     assert config.servers["web01"].within({first.scope})
 
 
-def test_the_main_file_has_its_further_sections(config_of: Load) -> None:
+def test_the_main_file_has_its_further_sections(config_of: Load, tmp_path: Path) -> None:
     config, _ = config_of(
         f"""{WEB01}
-global: {{vantage: [{{tcp: "198.51.100.1:53"}}, {{tcp: "[2001:db8::1]:53"}}]}}
+global: {{vantage: [{{tcp: "198.51.100.1:53"}}, {{tcp: "[2001:db8::1]:53"}}], external_url: "https://monitor.example"}}
 noc: {{language: en, contacts: [{{name: NOC, email: noc@provider.example, phone: 0120-000-000}}]}}
 provider: {{name: 株式会社プロバイダ, phone: 0120-000-000, email: support@provider.example}}
 mail: {{smarthost: "mail.provider.example:587", from: noc@provider.example, tls: implicit}}
-alertmanager: {{urls: ["http://127.0.0.1:9093"]}}
+alertmanager: {{urls: ["http://127.0.0.1:9093"], webhook_cert_file: am.pem, webhook_key_file: keys/am.key}}
 traps: {{listen: "0.0.0.0:162"}}
 """
     )
@@ -252,6 +256,9 @@ traps: {{listen: "0.0.0.0:162"}}
     assert config.mail is not None
     assert (config.mail.host, config.mail.port, config.mail.tls) == ("mail.provider.example", 587, "implicit")
     assert config.alertmanager.urls == ("http://127.0.0.1:9093",)
+    names = [config.alertmanager.webhook_cert_file, config.alertmanager.webhook_key_file]
+    assert [file and file.parts[-2:] for file in names] == [(tmp_path.name, "am.pem"), ("keys", "am.key")]
+    assert config.tells_customers
     assert config.traps_listen == "0.0.0.0:162"
 
 

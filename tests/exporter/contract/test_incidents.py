@@ -115,10 +115,10 @@ def test_an_outage_is_told_from_its_first_failure_to_the_lamps_after_its_recover
     assert words(desk.history) == [
         ("opened", ""),
         ("check-down", "https"),
-        ("level", ""),
+        ("level", "log-in-unchecked"),
         ("limit-reached", "https"),
         ("check-up", "https"),
-        ("level", ""),
+        ("level", "none"),
         ("recovered", ""),
     ]
     incident = desk.last
@@ -132,6 +132,19 @@ def test_an_outage_is_told_from_its_first_failure_to_the_lamps_after_its_recover
     desk.read(13, bay=Verdict.NORMAL)
     assert words(desk.history)[-2:] == [("lamps-normal", ""), ("closed", "")]
     assert not desk.is_open()
+
+
+def test_two_levels_within_one_millisecond_are_two_events() -> None:
+    desk = Desk()
+    desk.outage(0, 1)
+    first, second = (
+        IncidentEvent(desk.last.id, What.LEVEL, at(2), step.value, {"level": level, "step": step.value})
+        for level, step in ((1, NextStep.LOG_IN), (2, NextStep.REBOOT))
+    )
+    incidents = Incidents()
+    incidents.take_in(desk.history)
+    assert incidents.take_in([first, second]) == [first, second]
+    assert incidents[desk.last.id].response == Response(2, NextStep.REBOOT)
 
 
 def test_a_blip_is_an_incident_that_nobody_had_to_be_told_of() -> None:

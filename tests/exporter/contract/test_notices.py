@@ -5,7 +5,7 @@ from itertools import pairwise
 from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.clock import SECOND
@@ -100,7 +100,7 @@ def test_without_the_limit_or_without_the_alert_nobody_is_told() -> None:
     story.down("imap")
     story.limit("imap")
     assert story.decide(700) == []
-    assert list(unalerted(story.incident)) == ["imap"]
+    assert list(unalerted(story.incident, START)) == ["check/imap"]
 
 
 def test_the_notice_waits_for_alerts_that_belong_together_but_not_for_long() -> None:
@@ -202,7 +202,7 @@ def test_who_was_told_by_a_person_gets_no_notice_but_later_checks_and_the_recove
     story.down("https")
     story.limit("https")
     story.happens(What.TOLD, 605, OPS.name, by="phone", author="suzuki")
-    assert list(unalerted(story.incident)) == []
+    assert list(unalerted(story.incident, START)) == []
     story.alerted("check/https", 630)
     assert story.decide(650) == []
     story.outage("imap", 300)
@@ -250,6 +250,116 @@ def test_a_critical_lamp_is_told_as_hardware_and_a_warning_is_not() -> None:
     assert (update.mailing, update.lamps) == (Mailing.UPDATE, ("ipmi/Drive 2",))
 
 
+def test_that_a_lamp_is_normal_again_is_told_to_those_who_were_told_of_it() -> None:
+    story = Story(kind=Kind.LAMP, contacts=(OPS, BOSS))
+    story.lamp("ipmi/Drive 1", "drive", "critical", 0)
+    story.alerted("lamp/drive", 30)
+    now = START + 60_000
+    to_ops, to_boss = decide(story.incident, story.contacts, now).due
+    story.history += [queued_event(story.incident, each, now) for each in (to_ops, to_boss)]
+    story.history.append(told_event(story.incident.id, "hardware", OPS, now))
+    assert story.decide(600) == []
+    story.happens(What.LAMPS_NORMAL, 900)
+    story.happens(What.CLOSED, 900)
+    [repaired] = story.decide(901)
+    assert (repaired.mailing, repaired.contact, repaired.lamps) == (Mailing.REPAIRED, OPS, ("ipmi/Drive 1",))
+    assert story.decide(902) == []
+    story.history.append(told_event(story.incident.id, "hardware", BOSS, START + 3_600_000))
+    [late] = story.decide(3_601)
+    assert (late.mailing, late.contact) == (Mailing.REPAIRED, BOSS)
+
+
+def test_of_an_outage_with_a_critical_lamp_the_services_and_the_lamp_recover_each_in_its_time() -> None:
+    story = Story()
+    story.outage("https")
+    story.lamp("ipmi/Drive 1", "drive", "critical", 620)
+    story.alerted("lamp/drive", 640)
+    [notice] = story.decide(650)
+    assert (notice.checks, notice.lamps) == (("https",), ("ipmi/Drive 1",))
+    story.over("https", 1_000)
+    story.happens(What.RECOVERED, 1_000)
+    [recovery] = story.decide(1_130)
+    assert (recovery.mailing, recovery.checks, recovery.lamps) == (Mailing.RECOVERY, ("https",), ())
+    story.happens(What.LAMPS_NORMAL, 5_000)
+    [repaired] = story.decide(5_001)
+    assert (repaired.mailing, repaired.checks, repaired.lamps) == (Mailing.REPAIRED, (), ("ipmi/Drive 1",))
+    assert repaired.event != recovery.event
+
+
+def test_a_lamp_of_which_an_older_incident_tells_is_told_there_alone() -> None:
+    story = Story()
+    story.happens(What.LAMP_ABNORMAL, 0, "ipmi/Drive 1", lamp="drive", verdict="critical", evidence="", elsewhere=True)
+    story.alerted("lamp/drive", 30)
+    assert story.decide(60) == []
+    assert list(unalerted(story.incident, START)) == []
+    assert not story.incident.customer_had_to_be_told
+
+
+def test_what_had_no_update_before_the_recovery_is_told_with_it_and_not_as_down_after_it() -> None:
+    story = Story()
+    story.outage("https")
+    story.decide(630)
+    story.outage("imap", 100)
+    assert story.decide(731) == []
+    for check in ("https", "imap"):
+        story.over(check, 800)
+    story.happens(What.RECOVERED, 800)
+    [recovery] = story.decide(930)
+    assert (recovery.mailing, recovery.checks) == (Mailing.RECOVERY, ("https", "imap"))
+    assert story.decide(1_300) == []
+
+
+def test_who_is_registered_after_the_end_is_told_of_nothing() -> None:
+    story = Story()
+    story.outage("https")
+    story.decide(630)
+    story.over("https", 700)
+    story.happens(What.RECOVERED, 700)
+    story.decide(830)
+    story.happens(What.CLOSED, 900)
+    story.contacts = (OPS, BOSS)
+    assert story.decide(900 + 31 * 60) == []
+
+
+def test_nobody_is_written_to_for_a_phone_call_of_long_ago() -> None:
+    story = Story()
+    story.down("https")
+    story.limit("https")
+    story.happens(What.TOLD, 605, OPS.name, by="phone", author="suzuki")
+    story.over("https", 1_000)
+    story.happens(What.RECOVERED, 1_000)
+    story.happens(What.CLOSED, 1_100)
+    story.happens(What.TOLD, 1_200, "x", by="mail", mail="report", to=OPS.email)
+    assert story.decide(1_100 + 31 * 60) == []
+    assert list(unalerted(story.incident, START + 1_000_000)) == []
+
+
+def test_the_last_resort_is_for_critical_lamps_too_until_they_are_told_or_normal() -> None:
+    story = Story(kind=Kind.LAMP)
+    story.lamp("ipmi/Drive 1", "drive", "critical", 0)
+    story.lamp("ipmi/Fan 1", "fan", "warning", 0)
+    assert list(unalerted(story.incident, START)) == ["lamp/drive"]
+    story.alerted("lamp/drive", 30)
+    assert list(unalerted(story.incident, START)) == []
+    story.lamp("ipmi/Drive 2", "drive", "critical", 60)
+    assert list(unalerted(story.incident, START)) == ["lamp/drive"]
+    story.happens(What.LAMPS_NORMAL, 900)
+    assert list(unalerted(story.incident, START)) == []
+
+
+def test_a_clock_that_is_set_back_makes_nobody_told_twice() -> None:
+    story = Story()
+    story.outage("https", 3_600)
+    [notice] = story.decide(30)
+    assert notice.mailing is Mailing.NOTICE
+    assert story.decide(40) == story.decide(700) == []
+    story.over("https", 7_200)
+    story.happens(What.RECOVERED, 7_200)
+    [recovery] = story.decide(900)
+    assert recovery.mailing is Mailing.RECOVERY
+    assert story.decide(910) == story.decide(9_000) == []
+
+
 def test_an_incident_that_was_withdrawn_is_told_to_nobody() -> None:
     story = Story()
     story.outage("https")
@@ -257,6 +367,7 @@ def test_an_incident_that_was_withdrawn_is_told_to_nobody() -> None:
     assert story.decide(640) == []
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from(["down", "limit", "alert", "up", "recovered", "hand"]), st.sampled_from("abc")),

@@ -11,11 +11,12 @@ from exporter.contract.incidents import IncidentEvent, Kind, What, opening
 from exporter.inventory import Alertmanager, Config, Contact, CredentialEntry, Mail, Noc, SecretSource, Settings
 from exporter.ledger import incident_record
 from exporter.monitor import Monitor
-from tests.exporter.web.conftest import Start
+from tests.exporter.web.conftest import Certificates, Start
 
 PATH = "/api/v1/alertmanager"
 ALERT = {"status": "firing", "labels": {"notify": "customer", "server": "web01", "check": "https"}}
 BODY = json.dumps({"version": "4", "alerts": [ALERT]})
+USERS = "basic_auth_users: {noc: $2b$04$hWKLNFpAVdUmEIEpANIfLeaYXAAqG4o7o4zqCQHVMrFg/RNEDWkHG}\n"
 BEARER = {"Authorization": "Bearer s3cret"}
 
 
@@ -79,11 +80,29 @@ async def test_user_and_password_do_as_well(monitor: Monitor, start: Start, tmp_
 
 
 async def test_the_secret_opens_the_webhook_and_nothing_else(monitor: Monitor, start: Start) -> None:
-    users = "basic_auth_users: {noc: $2b$04$hWKLNFpAVdUmEIEpANIfLeaYXAAqG4o7o4zqCQHVMrFg/RNEDWkHG}\n"
-    client = await start("0.0.0.0:0", users)
+    client = await start("0.0.0.0:0", USERS)
     assert (await client.get(PATH, "POST", data=BODY, headers=BEARER))[0] == 200
     assert (await client.get("/metrics", headers=BEARER))[0] == 401
     assert (await client.get(PATH, "POST", data=BODY))[0] == 401
+
+
+@pytest.mark.parametrize("users", [False, True], ids=["alone", "where others need a password"])
+async def test_a_verified_client_certificate_is_enough(
+    monitor: Monitor, start: Start, certificates: Certificates, users: bool
+) -> None:
+    await monitor._apply(replace(monitor.config, alertmanager=Alertmanager(webhook_cert_file=Path("am.pem"))))
+    certificates.issue("alertmanager", "alertmanager.example")
+    tls = (
+        "cert_file: server.pem, key_file: server.key, client_auth_type: VerifyClientCertIfGiven, client_ca_file: ca.pem"
+    )
+    client = await start("127.0.0.1:0", f"tls_server_config: {{{tls}}}\n{USERS if users else ''}")
+    context = certificates.client_context("alertmanager")
+    assert (await client.get(PATH, "POST", data=BODY, ssl=context))[0] == 200
+    assert alerted(monitor) == ["check/https"]
+    status, _ = await client.get(PATH, "POST", data=BODY, ssl=certificates.client_context())
+    assert status == (401 if users else 403)
+    status, _ = await client.get("/metrics", ssl=context)
+    assert status == (401 if users else 200)
 
 
 async def test_what_will_never_be_right_is_refused_for_good(monitor: Monitor, start: Start) -> None:
@@ -115,7 +134,7 @@ async def test_before_the_inventory_is_known_alertmanager_is_told_to_come_back(m
 
 
 async def test_where_alertmanager_tells_customers_the_webhook_takes_nothing(monitor: Monitor, start: Start) -> None:
-    await monitor._apply(replace(monitor.config, settings=Settings()))
+    await monitor._apply(replace(monitor.config, settings=Settings(notices="alertmanager")))
     client = await start()
     assert (await client.get(PATH, "POST", data=BODY, headers=BEARER))[0] == 409
     assert alerted(monitor) == []

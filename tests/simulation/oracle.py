@@ -24,9 +24,9 @@ GRACE = 10 * MINUTE
 REJOIN = 30 * MINUTE
 PROMPT = 60 * SECOND
 """The notice is handed over within this after the evidence is complete, while the chain works."""
-LAST_RESORT = 205 * SECOND
+LAST_RESORT = 210 * SECOND
 """The notice is handed over within this while the exporter and the mail server work, whatever else does not: 180 s until
-somebody is asked, 20 s for the alerts that belong together, and the periods of looking."""
+somebody is asked, 20 s for the alerts that belong together, and 5 s here until it is looked."""
 MAIL_BACK = 15 * MINUTE + 10 * SECOND
 """So long after the mail server is back a mail is tried again at the latest."""
 BETWEEN_UPDATES = 10 * MINUTE
@@ -116,32 +116,26 @@ def outages_of(attempts: Iterable[Attempt], windows: Sequence[MaintenanceWindow]
     present: Outage | None = None
     ever_up = False
     for attempt in attempts:
-        if attempt.ended is None or attempt.lost or attempt.outcome is Outcome.VOID:
+        if attempt.ended is None or attempt.lost:
             continue
         if attempt.outcome is Outcome.SUCCESS:
             ever_up = True
             if present is not None:
-                present.end = attempt
-                present = None
-        elif ever_up:
+                present.end, present = attempt, None
+        elif attempt.outcome is Outcome.FAILURE and ever_up:
             if present is None:
                 present = Outage(attempt.server, attempt.check)
                 outages.append(present)
             else:
                 present.confirmed += _step(present.failed[-1], attempt)
             present.failed.append(attempt)
-            spared = any(
-                window.start <= attempt.ended_wall < window.end + GRACE
-                for window in windows
-                if window.server == attempt.server
-            )
-            if present.limit is None and present.confirmed >= LIMIT and not spared:
+        # after maintenance a void attempt is enough: the evidence was complete before, and nothing has ended the outage
+        if present is not None and present.limit is None and present.confirmed >= LIMIT:
+            near = [window for window in windows if window.server == attempt.server]
+            if not any(window.start <= attempt.ended_wall < window.end + GRACE for window in near):
                 present.limit = attempt
-                present.told_or_not = any(
-                    attempt.ended_wall <= window.start <= attempt.ended_wall + LAST_RESORT
-                    for window in windows
-                    if window.server == attempt.server
-                )
+                soon = attempt.ended_wall + LAST_RESORT
+                present.told_or_not = any(attempt.ended_wall <= window.start <= soon for window in near)
     return outages
 
 
@@ -247,9 +241,9 @@ class _Judge:
             if not named:
                 self._break(server, mail.true, f"a mail that names no check: {mail.subject}")
             for check in sorted(named):
-                waiting = [each for each in owed[check] if not each.mails.get(address) and _ended(each.limit) <= mail.true]
-                # both to tell and not to tell was right of an earlier one: then the mail is about the last
-                waiting = [each for each in waiting if not each.told_or_not or each is waiting[-1]]
+                waiting = [each for each in owed[check] if address not in each.mails and _ended(each.limit) <= mail.true]
+                # one that should have been told long ago is not what this mail is about
+                waiting = [each for each in waiting if self._latest(_ended(each.limit))[0] >= mail.true] or waiting[-1:]
                 if not waiting:
                     self._break(server, mail.true, f"told in vain of {check}: {mail.subject}")
                 else:

@@ -81,9 +81,11 @@ LOOK = 30 * SECOND
 """So often it is looked whether there is something to skip."""
 ARMED = 30 * MINUTE
 """So long a kill waits for its commit."""
-LEDGER_PERIOD, ALL_THE_SAME = 2.5, 120
-"""For speed the exporter looks for what people wrote every 2.5 s instead of 0.5 s, and without a reason every five minutes
-instead of every five seconds."""
+SELDOM = {"LEDGER_PERIOD": 5.0, "ALL_THE_SAME": 60, "CALENDAR_PERIOD": 60.0}
+BEAT = 30.0
+LOOK_AT_CHAIN = 5.0
+"""For speed the exporter looks at what does not come by itself less often than shipped: at the ledger every 5 s instead of
+0.5 s, at what alerts are missing every 5 s instead of every second. All of them divide `SKIPPED`."""
 SEEN = 10 * SECOND
 """So long after a person wrote something nothing is skipped."""
 ANSWERS_AFTER = 0.02
@@ -286,6 +288,8 @@ class Site:
         self.thorough = thorough
         self.config = configuration(plan)
         self.record = Record()
+        for part, spans in plan.away.items():
+            self.record.away[part] = list(spans)  # the plan forgets what is over
         self.time: SiteTime
         self.process: Process | None = None
         self.foreign_writes = 0
@@ -334,8 +338,9 @@ class Site:
         try:
             with (
                 mock.patch("exporter.monitor.load_in_child", read),
-                mock.patch("exporter.monitor.LEDGER_PERIOD", LEDGER_PERIOD),
-                mock.patch("exporter.monitor.ALL_THE_SAME", ALL_THE_SAME),
+                mock.patch.multiple("exporter.monitor", **SELDOM),
+                mock.patch("exporter.presence.BEAT", BEAT),
+                mock.patch("exporter.chain.PERIOD", LOOK_AT_CHAIN),
                 mock.patch("exporter.monitor.raise_descriptor_limit", lambda _checks: None),
                 mock.patch("exporter.vantage._answers", self._vantage_answers),
                 mock.patch("exporter.outbox.Courier", lambda _smarthost: Courier(self)),

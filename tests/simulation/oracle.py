@@ -30,8 +30,8 @@ somebody is asked, 20 s for the alerts that belong together, and 5 s here until 
 MAIL_BACK = 15 * MINUTE + 10 * SECOND
 """So long after the mail server is back a mail is tried again at the latest."""
 BETWEEN_UPDATES = 10 * MINUTE
-EVALUATED = 30 * SECOND
-"""A Prometheus that starts has scraped and evaluated by then."""
+EVALUATED = 110 * SECOND
+"""A Prometheus that starts has found everything, scraped, evaluated, and sent again what it sent too early, by then."""
 LASTING_SUCCESSES, LASTING = 3, 2 * MINUTE
 JAPAN = timedelta(hours=9)
 
@@ -305,7 +305,7 @@ class _Judge:
         recoveries = [mail for mail in mails if kind_of(mail) == "recovery"]
         for mail in recoveries:
             named = set(CHECK.findall(mail.text))
-            if not any(each.true < mail.true and kind_of(each) in ("notice", "update") for each in mails):
+            if not any(each.true <= mail.true and kind_of(each) in ("notice", "update") for each in mails):
                 self._break(server, mail.true, "a recovery was told to somebody who was not told of an outage")
             for check in named:
                 if not _lasts(attempts[check], mail.true):
@@ -315,23 +315,17 @@ class _Judge:
             told = [outage.mails[address].true for outage in incident if address in outage.mails]
             if not told or any(outage.end is None for outage in incident):
                 continue
-            over = max(_ended(outage.end) for outage in incident)
-            latest = self._recovery_latest(max(over, max(told)))
-            after = [mail for mail in recoveries if mail.true >= over]
-            if not after and latest < self.end:
+            over = max(_ended(outage.end) for outage in incident if address in outage.mails)
+            if not any(mail.true >= over for mail in recoveries) and over + DAY < self.end:
                 self._break(server, over, f"{address} was not told that the outage is over")
-
-    def _recovery_latest(self, over: int) -> int:
-        return over + DAY
 
     def _reported(self, server: str, incidents: Sequence[list[Outage]], reports: Sequence[Mail]) -> None:
         """Every incident whose customer had to be told has a report, before it is due."""
-        for place, incident in enumerate(incidents):
+        for incident in incidents:
             if not any(outage.limit for outage in incident) or any(outage.end is None for outage in incident):
                 continue
             over = max((outage.end for outage in incident if outage.end), key=lambda each: each.true)
             due = report_due(over.wall)
-            following = incidents[place + 1][0].failed[0].true if place + 1 < len(incidents) else self.end
             sent = [mail for mail in reports if mail.true > _ended(over)]
             if due > self.end - HOUR:
                 continue
@@ -345,7 +339,6 @@ class _Judge:
             )
             if min(mail.true for mail in sent) > due and not hindered:
                 self._break(server, over.true, f"the report was sent {(sent[0].true - due) / MINUTE:.0f} min too late")
-            del following
 
 
 def _ended(attempt: Attempt | None) -> int:

@@ -579,7 +579,8 @@ class Site:
     def _phases(self) -> None:
         """Draw when Prometheus scrapes and evaluates within its intervals."""
         pace, now = self._prometheus.pace, self.time.passed
-        self._next_scrape = now + self._random.randrange(1, pace.scrape)
+        self._found = now + timers.DISCOVERY
+        self._next_scrape = self._found + self._random.randrange(1, pace.scrape)
         self._next_evaluation = now + self._random.randrange(1, pace.evaluation)
 
     def _is_running(self, part: Part) -> bool:
@@ -629,7 +630,7 @@ class Site:
 
     def _evaluate(self, now: int) -> None:
         for key, ends in self._prometheus.evaluate(now):
-            if self._is_running(Part.ALERTMANAGER):
+            if self._is_running(Part.ALERTMANAGER) and now >= self._found:
                 self._alertmanager.receive(now, key, ends)
                 self._received.set()
 

@@ -10,6 +10,7 @@ Pure: times go in (ms), what is sent comes out. That the real ones do the same i
 - Every alert is a group of its own. A new group is flushed at once (``group_wait: 0s``), then every ``group_interval``.
   A flush notifies when the alert was not notified of yet, or when that is *longer* ago than ``repeat_interval``.
 - A webhook that fails is tried again, first after half a second, later and later, until the next flush is due.
+- A Prometheus that starts finds targets and Alertmanager after five seconds. What it sends before is lost.
 - Killed, Alertmanager forgets its alerts, and of its notification log what it had not written yet.
 """
 
@@ -22,6 +23,9 @@ Key = tuple[str, ...]
 """The identity of an alert: ``(notify, server, check)``."""
 Series = tuple[str, str]
 """``(server, check)``."""
+
+DISCOVERY = 5 * SECOND
+"""So long a Prometheus that starts knows no target and no Alertmanager: it evaluates, and nobody is sent anything."""
 
 CUSTOMER, WATCHDOG = "customer", "watchdog"
 THE_WATCHDOG: Key = (WATCHDOG,)

@@ -173,6 +173,8 @@ class Queued:
     to: str
     mail: str
     covers: frozenset[str]
+    outages: frozenset[tuple[str, int]] = frozenset()
+    """Which outages of the checks: check and down since. Their times do not tell that: the clock may be set back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +258,8 @@ class Incident:
                 return self._after_alert(event)
             case What.QUEUED:
                 covers = frozenset(str(event.data["covers"]).split())
-                queued = Queued(event.at, event.subject, str(event.data["mail"]), covers)
+                present = {(name, of[-1].down_since) for name, of in self.outages.items() if f"check/{name}" in covers}
+                queued = Queued(event.at, event.subject, str(event.data["mail"]), covers, frozenset(present))
                 return replace(self, queued=(*self.queued, queued))
             case What.TOLD:
                 how = (str(event.data.get(name, "")) for name in ("by", "mail", "to"))

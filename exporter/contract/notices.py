@@ -134,15 +134,20 @@ def _untold(incident: Incident, contact: Contact) -> _Owed:
     known = [queued for queued in incident.queued if queued.to == recipient(contact)]
     hand = by_hand(incident)
 
-    def told(subject: str, since: int | None) -> bool:
-        since = since or 0
-        mailed = any(subject in queued.covers and queued.at >= since for queued in known)
-        return mailed or (hand is not None and hand.at >= since)
+    def by_person(since: int | None) -> bool:
+        return hand is not None and hand.at >= (since or 0)
+
+    def check_told(name: str, outage: Outage) -> bool:
+        return by_person(outage.limit_reached) or any((name, outage.down_since) in queued.outages for queued in known)
+
+    def lamp_told(lamp: AbnormalLamp) -> bool:
+        mailed = any(f"lamp/{lamp.lamp}" in queued.covers and queued.at >= lamp.at for queued in known)
+        return mailed or by_person(lamp.at)
 
     owed = _owed(incident)
     return _Owed(
-        {name: outage for name, outage in owed.checks.items() if not told(f"check/{name}", outage.limit_reached)},
-        {name: lamp for name, lamp in owed.lamps.items() if not told(f"lamp/{lamp.lamp}", lamp.at)},
+        {name: outage for name, outage in owed.checks.items() if not check_told(name, outage)},
+        {name: lamp for name, lamp in owed.lamps.items() if not lamp_told(lamp)},
     )
 
 

@@ -153,6 +153,29 @@ def test_a_check_that_fails_for_so_long_again_in_the_same_incident_is_told_again
     assert (update.mailing, update.checks) == (Mailing.UPDATE, ("https",))
 
 
+def test_an_outage_is_told_also_when_the_clock_was_set_back_since_the_one_before_it_was_told() -> None:
+    story = Story()
+    story.outage("https")
+    [notice] = story.decide(630)
+    story.over("https", 700)
+    an_hour_back = -3_600
+    story.outage("https", an_hour_back + 1_000)
+    assert [due.mailing for due in story.decide(4_000)] == [Mailing.UPDATE]
+    assert notice.mailing is Mailing.NOTICE
+
+
+def test_an_outage_is_told_once_also_when_the_clock_was_set_back_between_its_limit_and_its_notice() -> None:
+    story = Story()
+    story.outage("https")
+    assert [due.mailing for due in story.decide(660)] == [Mailing.NOTICE]
+    story = Story()
+    story.down("https")
+    story.limit("https", 600)
+    story.alerted("check/https", -3_000)
+    assert [due.mailing for due in story.decide(-2_900)] == [Mailing.NOTICE]
+    assert story.decide(-2_900 + 700) == []
+
+
 def test_the_recovery_is_told_once_and_only_to_those_who_were_told() -> None:
     story = Story(contacts=(OPS, BOSS))
     story.outage("https")

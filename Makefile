@@ -2,13 +2,14 @@
 # make test   all tests (those that need a program that is not installed are skipped by name)
 # make check  what CI runs: lint, types, alert rules, examples, tests
 # make bench  ours and the peers side by side, eight minutes; QUICK=1 three minutes (docs/performance.md)
+# make simulate  a year of 1,000 server-checks in virtual time against what the contract owes (docs/simulation.md)
 # make format writes the code as the linter wants it
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --require-hashes --no-deps
 
-.PHONY: run test bench check lint types examples format lock clean help
+.PHONY: run test bench simulate check lint types examples format lock clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -22,6 +23,9 @@ test: $(VENV)/.development
 
 bench: $(VENV)/.runtime
 	$(BIN)/python -m tests.bench $(if $(QUICK),--quick)
+
+simulate: $(VENV)/.development
+	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED))
 
 check: lint types examples test
 

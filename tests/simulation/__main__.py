@@ -35,7 +35,9 @@ def main() -> int:
     for done, (case, outcomes) in enumerate(simulate_all(cases, asked.jobs), 1):
         total.add(outcomes)
         word = f"{len(outcomes.broken)} broken" if outcomes.broken else "kept"
-        print(f"{time.monotonic() - begun:5.0f} s  {done}/{len(cases)}  {case.name}: {word}", file=sys.stderr, flush=True)
+        print(
+            f"{time.monotonic() - begun:5.0f} s  {done}/{len(cases)}  {case.name}: {word}", file=sys.stderr, flush=True
+        )
     print("\n".join(table(total)))
     for case, broken, history in sorted(total.broken, key=lambda each: (each[0].number, each[1].true))[:SHOWN]:
         print(f"\nBROKEN {broken.server or case.name}: {broken.what}")

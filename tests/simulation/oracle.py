@@ -25,8 +25,8 @@ REJOIN = 30 * MINUTE
 PROMPT = 60 * SECOND
 """The notice is handed over within this after the evidence is complete, while the chain works."""
 LAST_RESORT = 210 * SECOND
-"""The notice is handed over within this while the exporter and the mail server work, whatever else does not: 180 s until
-somebody is asked, 20 s for the alerts that belong together, and 5 s here until it is looked."""
+"""The notice is handed over within this while the exporter and the mail server work, whatever else does not: 180 s
+until somebody is asked, 20 s for the alerts that belong together, and 5 s here until it is looked."""
 MAIL_BACK = 15 * MINUTE + 10 * SECOND
 """So long after the mail server is back a mail is tried again at the latest."""
 BETWEEN_UPDATES = 10 * MINUTE
@@ -151,8 +151,9 @@ def incidents_of(outages: Iterable[Outage]) -> list[list[Outage]]:
     incidents: list[list[Outage]] = []
     ends = 0
     for outage in sorted(outages, key=lambda each: each.failed[0].true):
-        going_on = bool(incidents) and any(each.end is None or each.end.true > outage.failed[0].true
-                                           for each in incidents[-1])
+        going_on = bool(incidents) and any(
+            each.end is None or each.end.true > outage.failed[0].true for each in incidents[-1]
+        )
         if incidents and (going_on or outage.down_since - ends <= REJOIN):
             incidents[-1].append(outage)
         else:
@@ -206,8 +207,8 @@ class _Judge:
             self.result.outages += outages
             self.result.incidents += incidents
             for address in addresses:
-                self._told(server, incidents, mails[address])
-                self._recovered(server, incidents, mails[address], attempts)
+                self._told(server, address, incidents, mails[address])
+                self._recovered(server, address, incidents, mails[address], attempts)
                 self._reported(server, incidents, [mail for mail in mails[address] if kind_of(mail) == "report"])
         return self.result
 
@@ -229,46 +230,50 @@ class _Judge:
                 self.result.counts["second copies after a kill"] += 1
                 seen[mail.message_id] = mail.true
 
-    def _told(self, server: str, incidents: Sequence[list[Outage]], mails: Sequence[Mail]) -> None:
+    def _told(self, server: str, address: str, incidents: Sequence[list[Outage]], mails: Sequence[Mail]) -> None:
         """Every outage that had to be told was told once and in time, and nothing else was."""
         telling = [mail for mail in mails if kind_of(mail) in ("notice", "update")]
         owed: defaultdict[str, list[Outage]] = defaultdict(list)
         for outage in (outage for incident in incidents for outage in incident if outage.limit):
             owed[outage.check].append(outage)
-        address = mails[0].recipient if mails else ""
         for mail in telling:
             named = set(CHECK.findall(mail.text))
             if not named:
                 self._break(server, mail.true, f"a mail that names no check: {mail.subject}")
             for check in sorted(named):
-                waiting = [each for each in owed[check] if address not in each.mails and _ended(each.limit) <= mail.true]
+                waiting = [
+                    each for each in owed[check] if address not in each.mails and _ended(each.limit) <= mail.true
+                ]
                 # one that should have been told long ago is not what this mail is about
-                waiting = [each for each in waiting if self._latest(_ended(each.limit))[0] >= mail.true] or waiting[-1:]
+                waiting = [
+                    each for each in waiting if self._latest(_ended(each.limit), server)[0] >= mail.true
+                ] or waiting[-1:]
                 if not waiting:
                     self._break(server, mail.true, f"told in vain of {check}: {mail.subject}")
                 else:
                     waiting[0].mails[address] = mail
         for incident in incidents:
             told = [outage.mails[address] for outage in incident if address in outage.mails]
+            paced = [mail.true for mail in told] + [mail.true for mail in mails if kind_of(mail) == "recovery"]
             notices = {mail.message_id for mail in told if kind_of(mail) == "notice"}
             if len(notices) > 1:
                 self._break(server, told[0].true, f"{len(notices)} notices of one incident to {address}")
-            first = True
             for outage in sorted((each for each in incident if each.limit), key=lambda each: _ended(each.limit)):
-                self._in_time(server, outage, address, [mail.true for mail in told], first=first)
-                first = False
+                self._in_time(server, outage, address, paced if told else [])
 
-    def _in_time(self, server: str, outage: Outage, address: str, told: Sequence[int], *, first: bool) -> None:
+    def _in_time(self, server: str, outage: Outage, address: str, told: Sequence[int]) -> None:
         owed = _ended(outage.limit)
         mail = outage.mails.get(address)
-        latest, chain = self._latest(owed)
+        latest, chain = self._latest(owed, server)
         before = [at for at in told if at < (mail.true if mail else self.end)]
         update = bool(before)
         if update:
             # checks that reach the limit later go into one update per ten minutes
             again = max(before) + BETWEEN_UPDATES
+            if any(span.overlaps(max(before), owed + PROMPT) for span in self.record.wrong_clock):
+                again = owed + BETWEEN_UPDATES  # the pace is that of the wall clock
             if again > owed:
-                latest = max(latest, self._latest(again)[0])
+                latest = max(latest, self._latest(again, server)[0])
         if mail is None:
             if latest < self.end and not outage.told_or_not:
                 self._break(server, owed, f"nobody at {address or server} was told that {outage.check} was down")
@@ -279,12 +284,17 @@ class _Judge:
         if not outage.told_or_not:
             self.result.delays.append(Delay(chain, mail.true - owed, update))
 
-    def _latest(self, owed: int) -> tuple[int, Chain]:
+    def _latest(self, owed: int, server: str) -> tuple[int, Chain]:
         """Return by when a mail has to be handed over that is owed from ``owed`` on, and how well the chain worked."""
         record = self.record
         chain = (Part.EXPORTER, Part.ALERTMANAGER, Part.SCRAPES)
         away = [span for span in record.spans(*chain) if span.overlaps(owed - 1, owed + PROMPT)]
         away += [span for span in record.spans(Part.PROMETHEUS) if span.overlaps(owed - EVALUATED, owed + PROMPT)]
+        # the clock was set into or out of a window: Prometheus spares the server for ten minutes more, by its own clock
+        set_at = (at for span in record.wrong_clock for at in (span.start, span.end) if at is not None)
+        stepped = any(owed - GRACE - PROMPT <= at <= owed + PROMPT for at in set_at)
+        if stepped and any(window.server == server for window in self.windows):
+            away = [*record.wrong_clock]
         if not away and not any(span.overlaps(owed, owed + PROMPT) for span in record.spans(Part.MAIL)):
             return owed + PROMPT, Chain.WHOLE
         at, moved, without_mail = owed + LAST_RESORT, True, False
@@ -299,7 +309,12 @@ class _Judge:
         return at, Chain.MAIL if without_mail else Chain.BROKEN
 
     def _recovered(
-        self, server: str, incidents: Sequence[list[Outage]], mails: Sequence[Mail], attempts: dict[str, list[Attempt]]
+        self,
+        server: str,
+        address: str,
+        incidents: Sequence[list[Outage]],
+        mails: Sequence[Mail],
+        attempts: dict[str, list[Attempt]],
     ) -> None:
         """A recovery is told to whom was told of the outage, and only when it lasts."""
         recoveries = [mail for mail in mails if kind_of(mail) == "recovery"]
@@ -311,7 +326,6 @@ class _Judge:
                 if not _lasts(attempts[check], mail.true):
                     self._break(server, mail.true, f"{check} was told to be well before that lasted")
         for incident in incidents:
-            address = mails[0].recipient if mails else ""
             told = [outage.mails[address].true for outage in incident if address in outage.mails]
             if not told or any(outage.end is None for outage in incident):
                 continue
@@ -327,6 +341,10 @@ class _Judge:
             over = max((outage.end for outage in incident if outage.end), key=lambda each: each.true)
             due = report_due(over.wall)
             sent = [mail for mail in reports if mail.true > _ended(over)]
+            if (server, over.wall, due) not in self.record.drafts:
+                self._break(
+                    server, over.true, "the report was not drafted for the end of the incident, due as it should"
+                )
             if due > self.end - HOUR:
                 continue
             self.result.counts["reports owed"] += 1

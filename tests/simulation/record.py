@@ -81,8 +81,8 @@ class Record:
     away: dict[Part, list[Span]] = field(default_factory=lambda: {part: [] for part in Part})
     wrong_clock: list[Span] = field(default_factory=list)
     """When the wall clock was wrong."""
-    vantage_tries: list[tuple[int, bool]] = field(default_factory=list)
-    """When a vantage address was tried, and whether it answered."""
+    drafts: list[tuple[str, int, int]] = field(default_factory=list)
+    """Reports that were drafted: the server, and by the wall clock the end of the incident and when it is due."""
     killed: list[int] = field(default_factory=list)
     """When the exporter was killed, in contrast to stopped."""
     complaints: list[str] = field(default_factory=list)

@@ -18,7 +18,7 @@ from tests.simulation.record import Outcome, Record
 from tests.simulation.site import Site, contacts
 
 SERVERS_PER_SITE = 5
-MEMORY = Path("/dev/shm")  # noqa: S108 - a ledger there waits for no disk
+MEMORY = Path("/dev/shm")
 BEFORE, AFTER = 30 * MINUTE, 60 * MINUTE
 """What is shown of a history around a broken promise."""
 
@@ -87,7 +87,9 @@ def simulate_all(cases: Sequence[Case], jobs: int) -> Iterator[tuple[Case, Outco
 def _quiet() -> None:
     os.nice(5)
     logging.disable(logging.WARNING)
-    logging.getLogger().addHandler(logging.NullHandler())  # what the product says of broken mail servers is no news here
+    logging.getLogger().addHandler(
+        logging.NullHandler()
+    )  # what the product says of broken mail servers is no news here
 
 
 def _counts(case: Case, plan: world.Plan, record: Record, verdict: Verdict) -> Counter[str]:

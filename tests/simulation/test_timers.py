@@ -48,7 +48,7 @@ EARLY, LATE = 0.5, 1.5
 
 
 def told_by_the_model(scrape: int, evaluation: int) -> list[float]:
-    """Return when the webhook is answered with 200, in seconds; scrapes and evaluations begin so many ms after the start."""
+    """Return when the webhook is answered with 200, in seconds; both begin so many ms after the start."""
     prometheus = timers.Prometheus(PACE)
     alertmanager = timers.Alertmanager({timers.CUSTOMER: ROUTE})
     told: list[float] = []
@@ -81,7 +81,8 @@ def told_by_the_model(scrape: int, evaluation: int) -> list[float]:
                 found = at + timers.DISCOVERY
         if not KILLED * SECOND <= now < RESTARTED * SECOND:
             for notification in alertmanager.flush(now):
-                again = chain([float(notification.flushed)], timers.retries(notification.flushed))
+                first = [float(notification.flushed)]
+                again: Iterator[float] = chain(first, timers.retries(notification.flushed))
                 heapq.heappush(tries, (next(again), notification.deadline, notification, again))
         while tries and tries[0][0] <= now:
             due, deadline, notification, again = heapq.heappop(tries)
@@ -109,13 +110,14 @@ class Ends:
         ends = self
 
         class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:  # noqa: N802 - http.server's name
+            def do_GET(self) -> None:
                 labels = 'server="web01",check="https",protocol="https"'
                 text = f"dserver_service_outage_seconds{{{labels}}} 900\n"
-                text += 'dserver_server_info{server="web01",customer_id="c1"} 1\ndserver_server_maintenance{server="web01"} 0\n'
+                text += 'dserver_server_info{server="web01",customer_id="c1"} 1\n'
+                text += 'dserver_server_maintenance{server="web01"} 0\n'
                 self._answer(200 if ends.scrapes else 503, text.encode())
 
-            def do_POST(self) -> None:  # noqa: N802
+            def do_POST(self) -> None:
                 said = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 if ends.takes and any(alert["labels"]["notify"] == "customer" for alert in said["alerts"]):
                     ends.told.append(time.monotonic())

@@ -1,8 +1,8 @@
 """Prometheus and Alertmanager as far as their timers go: when an alert reaches the webhook, and how often.
 
 Pure: times go in (ms), what is sent comes out. That the real ones do the same is tested in
-`tests/simulation/test_timers.py`. As Prometheus 3.5 (``rules/alerting.go``) and Alertmanager 0.33 (``dispatch/dispatch.go``,
-``notify/notify.go``) do it, with the shipped rules and what ``alertmanager-config`` prints:
+`tests/simulation/test_timers.py`. As Prometheus 3.5 (``rules/alerting.go``) and Alertmanager 0.33
+(``dispatch/dispatch.go``, ``notify/notify.go``) do it, with the shipped rules and what ``alertmanager-config`` prints:
 
 - A rule without ``for`` fires at the first evaluation that sees it. An alert is sent at once, and again at the first
   evaluation *later* than ``resend`` after; it counts as resolved when it was not sent for four times as long.

@@ -53,7 +53,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             self.call_soon(_settle, done, None, error)
         return done
 
-    def call_soon_threadsafe(self, callback: Callable[..., Any], *args: Any, context: Any = None) -> asyncio.Handle:
+    def call_soon_threadsafe(  # type: ignore[override]  # as above
+        self, callback: Callable[..., Any], *args: Any, context: Any = None
+    ) -> asyncio.Handle:
         return self.call_soon(callback, *args, context=context)
 
     def _pass(self, seconds: float) -> None:

@@ -145,7 +145,7 @@ class Plan:
 
 def draw(seed: str, name: str, servers: Sequence[str], days: int) -> Plan:
     """Draw what happens at a site with these servers in so many days."""
-    return _Author(Random(f"{seed}/{name}"), name, servers, days).plan()  # noqa: S311 - not for secrets
+    return _Author(Random(f"{seed}/{name}"), name, servers, days).plan()
 
 
 class _Author:

@@ -94,7 +94,7 @@ def test_the_story_is_told_as_it_should_be(tmp_path: Path) -> None:
     [address, *_] = contacts(SERVER)
     said = [(kind_of(mail), round((mail.true - EPOCH) / HOUR)) for mail in record.mails if mail.recipient == address]
     assert [hour for kind, hour in said if kind in ("notice", "update")] == [1, 9, 13]
-    assert [hour for kind, hour in said if kind == "recovery"] == [2, 9, 14]
+    assert [hour for kind, hour in said if kind == "recovery"] == [1, 9, 13]
     assert [kind for kind, _ in said].count("report") == 3
 
 

@@ -78,7 +78,8 @@ def decide(incident: Incident, contacts: Sequence[Contact], now: int) -> Decisio
         if fresh.checks or fresh.lamps:
             first = not _written(incident, contact) and not by_hand(incident)
             at = _gathered(incident, fresh) if first else _written(incident, contact) + BETWEEN_UPDATES
-            if now < at:
+            longest = GATHER if first else BETWEEN_UPDATES
+            if now < at <= now + longest:  # later than that it can be only if the clock was set back
                 looks.append(at)
             elif contact.email or first:
                 due.append(_mail(contact, fresh, now, first=first))

@@ -160,7 +160,7 @@ def test_an_outage_is_told_also_when_the_clock_was_set_back_since_the_one_before
     story.over("https", 700)
     an_hour_back = -3_600
     story.outage("https", an_hour_back + 1_000)
-    assert [due.mailing for due in story.decide(4_000)] == [Mailing.UPDATE]
+    assert [due.mailing for due in story.decide(an_hour_back + 1_630)] == [Mailing.UPDATE]
     assert notice.mailing is Mailing.NOTICE
 
 

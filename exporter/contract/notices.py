@@ -183,7 +183,7 @@ def _recovery(incident: Incident, contact: Contact) -> Iterator[Due]:
     if incident.recovered is None or not contact.email:
         return
     before = [queued for queued in incident.queued if queued.to == contact.email]
-    said = max((queued.at for queued in before if queued.mail == Mailing.RECOVERY), default=0)
+    said = {over for queued in before if queued.mail == Mailing.RECOVERY for over in queued.outages}
     hand = by_hand(incident)
     by_name = hand is not None and bool(contact.name) and hand.contact == contact.name
     latest = {check: outages[-1] for check, outages in incident.outages.items()}
@@ -191,9 +191,10 @@ def _recovery(incident: Incident, contact: Contact) -> Iterator[Due]:
         check
         for check, outage in latest.items()
         if outage.limit_reached
-        and (outage.up_since or 0) > said
+        and outage.over
+        and (check, outage.down_since) not in said
         and (by_name or any(f"check/{check}" in queued.covers for queued in before))
     )
-    arrived = by_name or any(told.to == contact.email and told.at > said for told in incident.told)
+    arrived = by_name or any(told.to == contact.email for told in incident.told)
     if checks and arrived:
         yield Due(Mailing.RECOVERY, contact, f"{Mailing.RECOVERY}-{incident.recovered}", checks)

@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.clock import SECOND
-from exporter.contract.incidents import Incident, IncidentEvent, Kind, Value, What, folded, opening
+from exporter.contract.incidents import (
+    Incident,
+    IncidentEvent,
+    Kind,
+    Value,
+    What,
+    folded,
+    opening,
+    recovery_events,
+)
 from exporter.contract.notices import (
     BETWEEN_UPDATES,
     GATHER,
@@ -22,6 +31,7 @@ from exporter.contract.notices import (
     unalerted,
 )
 from exporter.inventory import Contact, Server
+from exporter.outage import CheckState
 
 SERVER = Server("web01", "c0001", managed=True, address="192.0.2.10")
 START = 1_795_653_000_000
@@ -313,3 +323,20 @@ def test_whatever_happens_there_is_one_notice_and_no_update_within_ten_minutes(
     told = [at for at, each in story.mails if each.mailing is not Mailing.RECOVERY]
     assert all(later - earlier >= BETWEEN_UPDATES / SECOND for earlier, later in pairwise(told))
     assert len({each.event for _, each in story.mails}) == len(story.mails)
+
+
+def test_a_recovery_is_seen_and_told_also_when_the_clock_was_set_back_since_the_one_before_it() -> None:
+    story = Story()
+    a_day_ahead = 86_400
+    story.outage("https", a_day_ahead)
+    assert [due.mailing for due in story.decide(a_day_ahead + 630)] == [Mailing.NOTICE]
+    story.over("https", a_day_ahead + 700)
+    story.happens(What.RECOVERED, a_day_ahead + 700)
+    assert [due.mailing for due in story.decide(a_day_ahead + 830)] == [Mailing.RECOVERY]
+    story.outage("https")
+    assert [due.mailing for due in story.decide(630)] == [Mailing.UPDATE]
+    story.over("https", 700)
+    [recovered] = recovery_events(story.incident, {"https": CheckState(up=True, ever_up=True)})
+    assert recovered.at == START + 700 * SECOND
+    story.history.append(recovered)
+    assert [due.mailing for due in story.decide(830)] == [Mailing.RECOVERY]

@@ -174,7 +174,7 @@ def report_due(recovered: int) -> int:
 
 def kind_of(mail: Mail) -> str:
     """Return what a mail is, by its subject."""
-    return next((kind for kind, shape in SHAPES.items() if shape.search(mail.subject)), "other")
+    return next((kind for kind, shape in SHAPES.items() if shape.search(mail.subject.strip())), "other")
 
 
 class _Judge:

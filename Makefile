@@ -4,13 +4,15 @@
 # make dashboards  writes the Grafana dashboards anew (dashboards/README.md)
 # make bench  ours and the peers side by side, eight minutes; QUICK=1 three minutes (docs/performance.md)
 # make screenshots  the README's pictures, with chromium
+# make simulate  a year of 1,000 server-checks in virtual time against what the contract owes (docs/simulation.md)
 # make format writes the code as the linter wants it
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --require-hashes --no-deps
 
-.PHONY: run test bench check lint types examples dashboards unchanged-dashboards screenshots format lock clean help
+.PHONY: run test bench simulate check lint types examples dashboards unchanged-dashboards screenshots format lock clean
+.PHONY: help
 .DEFAULT_GOAL := help
 
 help:
@@ -24,6 +26,9 @@ test: $(VENV)/.development
 
 bench: $(VENV)/.runtime
 	$(BIN)/python -m tests.bench $(if $(QUICK),--quick)
+
+simulate: $(VENV)/.development
+	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED))
 
 screenshots: $(VENV)/.development
 	$(BIN)/python -m tests.browser.screenshots

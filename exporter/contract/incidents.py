@@ -178,6 +178,8 @@ class Queued:
     to: str
     mail: str
     covers: frozenset[str]
+    outages: frozenset[tuple[str, int]] = frozenset()
+    """Which outages of the checks: check and down since. Their times do not tell that: the clock may be set back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +211,8 @@ class Incident:
     told: tuple[Told, ...] = ()
     acknowledged: Note | None = None
     notes: tuple[Note, ...] = ()
+    ended: int | None = None
+    """When the last outage ended, of those since all checks were up: earlier ends may be later by a clock set back."""
     recovered: int | None = None
     """When the last check's first lasting success began."""
     lamps_normal: int | None = None
@@ -229,8 +233,7 @@ class Incident:
     @property
     def last_end(self) -> int | None:
         """Return when the last outage ended; None while one goes on or there was none."""
-        ends = [outage.up_since or outage.withdrawn or 0 for outages in self.outages.values() for outage in outages]
-        return max(ends, default=None) if not self.down else None
+        return None if self.down else self.ended
 
     @property
     def customer_had_to_be_told(self) -> bool:
@@ -244,7 +247,7 @@ class Incident:
             case What.CHECK_DOWN | What.OBSERVED | What.LIMIT_REACHED | What.CHECK_UP:
                 return self._after_attempt(event)
             case What.WITHDRAWN if event.subject:
-                return self._last(event.subject, withdrawn=event.at)
+                return replace(self._last(event.subject, withdrawn=event.at), ended=max(self.ended or 0, event.at))
             case What.WITHDRAWN:
                 return replace(self, withdrawn=True, closed=event.at)
             case What.RECOVERED:
@@ -261,7 +264,8 @@ class Incident:
                 return self._after_alert(event)
             case What.QUEUED:
                 covers = frozenset(str(event.data["covers"]).split())
-                queued = Queued(event.at, event.subject, str(event.data["mail"]), covers)
+                present = {(name, of[-1].down_since) for name, of in self.outages.items() if f"check/{name}" in covers}
+                queued = Queued(event.at, event.subject, str(event.data["mail"]), covers, frozenset(present))
                 return replace(self, queued=(*self.queued, queued))
             case What.TOLD:
                 how = (str(event.data.get(name, "")) for name in ("by", "mail", "to"))
@@ -286,13 +290,14 @@ class Incident:
                 outage = Outage(event.at, last_good, observations=(_observation(event),))
                 joined = MappingProxyType({**self.outages, check: (*outages, outage)})
                 reporting = self.report.reopened()
-                return replace(self, outages=joined, recovered=None, lamps_normal=None, closed=None, report=reporting)
+                again = replace(self, outages=joined, recovered=None, lamps_normal=None, closed=None, report=reporting)
+                return replace(again, ended=self.ended if self.down else None)
             case What.OBSERVED if outages:
                 return self._last(check, observations=(*outages[-1].observations, _observation(event)))
             case What.LIMIT_REACHED:
                 return self._last(check, limit_reached=event.at)
             case _:
-                return self._last(check, up_since=event.at)
+                return replace(self._last(check, up_since=event.at), ended=max(self.ended or 0, event.at))
 
     def _after_alert(self, event: IncidentEvent) -> "Incident":
         kind, _, name = event.subject.partition("/")

@@ -159,15 +159,20 @@ def _untold(incident: Incident, contact: Contact) -> _Owed:
     known = [queued for queued in incident.queued if queued.to == recipient(contact)]
     hand = by_hand(incident)
 
-    def told(subject: str, since: int | None) -> bool:
-        since = since or 0
-        mailed = any(subject in queued.covers and queued.at >= since for queued in known)
-        return mailed or (hand is not None and hand.at >= since)
+    def by_person(since: int | None) -> bool:
+        return hand is not None and hand.at >= (since or 0)
+
+    def check_told(name: str, outage: Outage) -> bool:
+        return by_person(outage.limit_reached) or any((name, outage.down_since) in queued.outages for queued in known)
+
+    def lamp_told(lamp: AbnormalLamp) -> bool:
+        mailed = any(f"lamp/{lamp.lamp}" in queued.covers and queued.at >= lamp.at for queued in known)
+        return mailed or by_person(lamp.at)
 
     owed = _owed(incident)
     return _Owed(
-        {name: outage for name, outage in owed.checks.items() if not told(f"check/{name}", outage.limit_reached)},
-        {name: lamp for name, lamp in owed.lamps.items() if not told(f"lamp/{lamp.lamp}", lamp.at)},
+        {name: outage for name, outage in owed.checks.items() if not check_told(name, outage)},
+        {name: lamp for name, lamp in owed.lamps.items() if not lamp_told(lamp)},
     )
 
 
@@ -208,23 +213,30 @@ def _recovery(incident: Incident, contact: Contact, now: int) -> Iterator[Due]:
     ours = {mailing.value for mailing in Mailing}
     arrived = by_name or any(told.to == contact.email and told.mail in ours for told in incident.told)
 
-    def over(subject: str, begun: int, ended: int) -> bool:
-        """Tell whether a contact was told of this incident, and not yet that this part of it has ended."""
-        return begun > 0 and ended > 0 and not any(subject in each.covers and each.at >= ended for each in said)
+    ends_told = {outage for queued in said for outage in queued.outages}
+
+    def repair_told(lamp: AbnormalLamp) -> bool:
+        return any(
+            f"lamp/{lamp.lamp}" in queued.covers and queued.at >= (incident.lamps_normal or 0) for queued in said
+        )
 
     told_of = {subject for queued in before for subject in queued.covers}
     latest = {check: outages[-1] for check, outages in incident.outages.items()}
     checks = tuple(
         check
         for check, outage in latest.items()
-        if incident.recovered is not None and over(f"check/{check}", outage.limit_reached or 0, outage.up_since or 0)
+        if incident.recovered is not None
+        and outage.limit_reached
+        and outage.up_since
+        and (check, outage.down_since) not in ends_told
     )
     lamps = tuple(
         name
         for name, lamp in incident.lamps.items()
-        if lamp.critical
+        if incident.lamps_normal is not None
+        and lamp.critical
         and (by_name or f"lamp/{lamp.lamp}" in told_of)
-        and over(f"lamp/{lamp.lamp}", lamp.at, incident.lamps_normal or 0)
+        and not repair_told(lamp)
     )
     if not arrived or not (checks or lamps):
         return

@@ -9,7 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.clock import SECOND
-from exporter.contract.incidents import Incident, IncidentEvent, Kind, Value, What, folded, opening
+from exporter.contract.incidents import (
+    Incident,
+    IncidentEvent,
+    Kind,
+    Value,
+    What,
+    folded,
+    opening,
+    recovery_events,
+)
 from exporter.contract.notices import (
     BETWEEN_UPDATES,
     GATHER,
@@ -22,6 +31,7 @@ from exporter.contract.notices import (
     unalerted,
 )
 from exporter.inventory import Contact, Server
+from exporter.outage import CheckState
 
 SERVER = Server("web01", "c0001", managed=True, address="192.0.2.10")
 START = 1_795_653_000_000
@@ -151,6 +161,29 @@ def test_a_check_that_fails_for_so_long_again_in_the_same_incident_is_told_again
     story.outage("https", 900)
     [update] = story.decide(1_530)
     assert (update.mailing, update.checks) == (Mailing.UPDATE, ("https",))
+
+
+def test_an_outage_is_told_also_when_the_clock_was_set_back_since_the_one_before_it_was_told() -> None:
+    story = Story()
+    story.outage("https")
+    [notice] = story.decide(630)
+    story.over("https", 700)
+    an_hour_back = -3_600
+    story.outage("https", an_hour_back + 1_000)
+    assert [due.mailing for due in story.decide(an_hour_back + 1_630)] == [Mailing.UPDATE]
+    assert notice.mailing is Mailing.NOTICE
+
+
+def test_an_outage_is_told_once_also_when_the_clock_was_set_back_between_its_limit_and_its_notice() -> None:
+    story = Story()
+    story.outage("https")
+    assert [due.mailing for due in story.decide(660)] == [Mailing.NOTICE]
+    story = Story()
+    story.down("https")
+    story.limit("https", 600)
+    story.alerted("check/https", -3_000)
+    assert [due.mailing for due in story.decide(-2_900)] == [Mailing.NOTICE]
+    assert story.decide(-2_900 + 700) == []
 
 
 def test_the_recovery_is_told_once_and_only_to_those_who_were_told() -> None:
@@ -401,3 +434,20 @@ def test_whatever_happens_there_is_one_notice_and_no_update_within_ten_minutes(
     told = [at for at, each in story.mails if each.mailing is not Mailing.RECOVERY]
     assert all(later - earlier >= BETWEEN_UPDATES / SECOND for earlier, later in pairwise(told))
     assert len({each.event for _, each in story.mails}) == len(story.mails)
+
+
+def test_a_recovery_is_seen_and_told_also_when_the_clock_was_set_back_since_the_one_before_it() -> None:
+    story = Story()
+    a_day_ahead = 86_400
+    story.outage("https", a_day_ahead)
+    assert [due.mailing for due in story.decide(a_day_ahead + 630)] == [Mailing.NOTICE]
+    story.over("https", a_day_ahead + 700)
+    story.happens(What.RECOVERED, a_day_ahead + 700)
+    assert [due.mailing for due in story.decide(a_day_ahead + 830)] == [Mailing.RECOVERY]
+    story.outage("https")
+    assert [due.mailing for due in story.decide(630)] == [Mailing.UPDATE]
+    story.over("https", 700)
+    [recovered] = recovery_events(story.incident, {"https": CheckState(up=True, ever_up=True)})
+    assert recovered.at == START + 700 * SECOND
+    story.history.append(recovered)
+    assert [due.mailing for due in story.decide(830)] == [Mailing.RECOVERY]

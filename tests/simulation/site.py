@@ -19,8 +19,8 @@ import heapq
 import json
 import logging
 from collections.abc import Coroutine, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
 from email import message_from_bytes, policy
 from functools import partial
 from ipaddress import IPv4Address
@@ -38,7 +38,7 @@ from collectors import failures
 from collectors.reading import HardwareReading, Lamp, LampReading, Verdict
 from collectors.registry import LampTarget, Options, Registry, check, source
 from exporter import ledger as schema
-from exporter.alertmanager_client import UnreachableError
+from exporter.alertmanager_client import Silence, UnreachableError
 from exporter.alerts import Alert
 from exporter.clock import MINUTE, SECOND
 from exporter.contract.incidents import IncidentEvent, What
@@ -247,6 +247,35 @@ class Courier:
             raise MailUnreachableError("the mail server is away")
 
 
+class SilenceBoard(AbstractContextManager["SilenceBoard"]):
+    """Stands for Alertmanager's API where the exporter mirrors windows as silences.
+
+    It keeps them, and mutes nothing: what a window mutes is decided before any alert.
+    """
+
+    def __init__(self, site: "Site") -> None:
+        self._site = site
+        self._kept: dict[str, Silence] = {}
+        self._made = 0
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def silences(self) -> list[Silence]:
+        if self._site.plan.is_away(Part.ALERTMANAGER, self._site.time.true):
+            raise UnreachableError("Alertmanager is away")
+        return list(self._kept.values())
+
+    def create(self, silence: Silence) -> str:
+        self._made += 1
+        name = str(self._made)
+        self._kept[name] = replace(silence, id=name, state="active")
+        return name
+
+    def expire(self, identity: str) -> None:
+        del self._kept[identity]
+
+
 class Complaints(logging.Handler):
     """Keeps what the product says of defects of its own."""
 
@@ -344,6 +373,7 @@ class Site:
                 mock.patch("exporter.monitor.raise_descriptor_limit"),
                 mock.patch("exporter.vantage._answers", self._vantage_answers),
                 mock.patch("exporter.outbox.Courier", return_value=Courier(self)),
+                mock.patch("exporter.mirror.AlertmanagerClient", return_value=SilenceBoard(self)),
             ):
                 yield
         finally:

@@ -22,7 +22,21 @@ class NetSnmp:
         self._port = port
 
     async def __call__(self, program: str, name: str, *more: str, community: str = "demo", version: str = "2c") -> str:
-        arguments = ("-v", version, "-c", community, "-On", "-t", "0.3", "-r", "0", *more, f"127.0.0.1:{self._port}")
+        # -Ln: on a machine where it never ran it would tell of the folders that it makes
+        arguments = (
+            "-Ln",
+            "-v",
+            version,
+            "-c",
+            community,
+            "-On",
+            "-t",
+            "0.3",
+            "-r",
+            "0",
+            *more,
+            f"127.0.0.1:{self._port}",
+        )
         process = await asyncio.create_subprocess_exec(
             self._peer(program),
             *arguments,

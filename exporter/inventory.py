@@ -224,15 +224,15 @@ class Alertmanager:
     """Where Alertmanager is, what we show its API, and how it proves to our webhook who it is."""
 
     urls: tuple[str, ...] = ()
-    credential: str = ""
-    ca_file: Path | None = None
-    """Who vouches for the certificates of its API; the system's authorities where None."""
     webhook_credential: str = ""
     webhook_cert_file: Path | None = None
     """This and the next two are Alertmanager's to read, not ours."""
     webhook_key_file: Path | None = None
     webhook_ca_file: Path | None = None
     """Who vouches for the certificate of our web server; the system's authorities where None."""
+    credential: str = ""
+    ca_file: Path | None = None
+    """Who vouches for the certificates of its API; the system's authorities where None."""
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)

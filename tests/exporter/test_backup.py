@@ -181,6 +181,7 @@ async def test_the_restore_that_is_documented_brings_the_incidents_and_outages_b
     [block] = re.findall(r"^## Restore\n.*?```sh\n(.*?)```", guide, re.MULTILINE | re.DOTALL)
     steps = [line for line in block.splitlines() if not line.startswith("systemctl")]
     steps = [line.replace("/backup/", "").replace("-o dserver -g dserver ", "") for line in steps]
+    steps = [line.replace("/var/lib/dserver-exporter", "data") for line in steps]
     subprocess.run(["sh", "-ec", "\n".join(steps)], cwd=tmp_path, check=True)  # noqa: ASYNC221 - three quick commands
 
     restored = Ledger.open(tmp_path / "data", SystemClock())

@@ -69,7 +69,7 @@ class IncidentNow:
             server=config.servers.get(incident.server),
             customer=config.customers.get(incident.customer),
             holding=holding(incident, states) if incident.open else (),
-            chained=config.settings.notices == "ledger",
+            chained=config.tells_customers,
         )
 
     @property
@@ -117,6 +117,7 @@ def commands(now: IncidentNow, *, trusted: bool) -> Iterator[str]:
         else:
             yield f"{call} send {name}"
         yield f"{call} postpone {name} --until DATE --reason TEXT"
+        yield f"{call} report {name} --waive TEXT"
 
 
 def time_line(history: Iterable[IncidentEvent], speak: Words) -> list[Entry]:
@@ -157,6 +158,9 @@ def _entry(event: IncidentEvent, speak: Words) -> Entry:
         case What.REPORT_POSTPONED:
             facts |= {"until": speak.time(int(data["until"])), "author": data.get("author", "")}
             private = str(data["reason"])
+        case What.REPORT_WAIVED:
+            facts["author"] = data.get("author", "")
+            private = str(data.get("reason", ""))
         case What.REPORT_SENT:
             facts["means"] = _means(str(data["by"]), speak)
             private = subject

@@ -9,6 +9,7 @@ from collectors.failures import Unavailable
 from collectors.reading import Lamp, Verdict
 from collectors.transcript import Recording, Transcript
 from exporter.clock import MINUTE, Moment
+from exporter.inventory import Mail
 from exporter.lamps import KnownLamp, SourceState
 from exporter.lastruns import pack
 from exporter.monitor import Monitor
@@ -27,6 +28,7 @@ DOWN = CheckState(
     reason="refused",
     step="connect",
 )
+MAIL = Mail("mail.provider.example", 25, "noc@provider.example", tls="none")
 STRANGER = "0.0.0.0:0"
 """Where the exporter listens for those who are not on its machine and have not logged in."""
 

@@ -39,6 +39,7 @@ from exporter.web.pages.words import Words
 from tests.exporter.web.browsing import (
     DOWN,
     HOSTILE,
+    MAIL,
     SINCE,
     STRANGER,
     Clock,
@@ -256,7 +257,7 @@ async def test_the_monitorings_own_troubles_are_told(start: Any, monitor: Monito
     monitor.telemetry.ledger_errors.inc(2)
     monitor.telemetry.vantage_up.set(0)
     settings = replace(monitor.config.settings, vantage=(VantageAddress("192.0.2.1", 53),), notices="ledger")
-    monitor.config = replace(monitor.config, settings=settings)
+    monitor.config = replace(monitor.config, settings=settings, mail=MAIL)
     monitor.notices.take_over(monitor.config)
     monitor.chain._watchdog = monitor.clock.now().monotonic - 6 * MINUTE
     text = (await see(start)).section("monitoring").text
@@ -384,7 +385,7 @@ async def test_a_filter_hides_no_outage_without_saying_so(start: Any, monitor: M
 async def test_whether_the_customer_was_told_is_said_where_the_contract_asks_for_it(
     start: Any, monitor: Monitor, clock: Clock
 ) -> None:
-    config = replace(monitor.config, settings=replace(monitor.config.settings, notices="ledger"))
+    config = replace(monitor.config, settings=replace(monitor.config.settings, notices="ledger"), mail=MAIL)
     monitor.config = config
     monitor.notices.take_over(config)
     set_check(monitor, "https", DOWN)
@@ -496,6 +497,7 @@ async def test_an_inventory_that_was_replaced_is_not_kept(monitor: Monitor, serv
     monitor.config = servers(["web02"])
     monitor.duties.take_over(monitor.config)
     monitor.notices.take_over(monitor.config)
+    monitor.mirror.take_over(monitor.config)
     gc.collect()
     assert old() is None
     assert [glance.server.name for glance in (await look.fleet()).glances] == ["web02"]

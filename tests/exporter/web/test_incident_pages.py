@@ -17,7 +17,7 @@ from exporter.ledger import incident_record
 from exporter.monitor import Monitor
 from exporter.web.pages.incident import IncidentNow, commands, time_line
 from exporter.web.pages.words import LANGUAGES, Words
-from tests.exporter.web.browsing import HOSTILE, SINCE, STRANGER, Clock, Elements, see
+from tests.exporter.web.browsing import HOSTILE, MAIL, SINCE, STRANGER, Clock, Elements, see
 
 TOKYO = ZoneInfo("Asia/Tokyo")
 WEB01 = Server("web01", "c0001", managed=True, address="192.0.2.10")
@@ -96,7 +96,8 @@ async def test_an_open_incident_says_what_to_do_what_holds_it_and_whom_to_call(s
 async def test_whether_the_customer_was_told_is_said_as_far_as_it_is_known(
     start: Any, monitor: Monitor, notices: Any, told: str
 ) -> None:
-    monitor.config = replace(monitor.config, settings=replace(monitor.config.settings, notices=notices))
+    settings = replace(monitor.config.settings, notices=notices)
+    monitor.config = replace(monitor.config, settings=settings, mail=MAIL)
     await write(monitor, OPENED, DOWN)
     assert "Customer told not due yet" in (await see(start, f"/incidents/{NAME}")).text
     await write(monitor, OUTAGE[5])
@@ -162,6 +163,7 @@ async def test_the_lines_that_may_be_typed_next_follow_what_was_done(start: Any,
     assert lines(await see(start, f"/incidents/{NAME}"))[1:] == [
         "incidents report ID --cause TEXT --measures TEXT",
         "incidents postpone ID --until DATE --reason TEXT",
+        "incidents report ID --waive TEXT",
     ]
     await write(monitor, *ENDED[:3])
     assert lines(await see(start, f"/incidents/{NAME}"))[1] == "incidents report ID --approve"

@@ -29,6 +29,26 @@ class MovedClock:
         return Moment(now.monotonic + self.moved, now.wall + self.moved)
 
 
+class Connection(SMTP):
+    """One connection to the mail server, in a set as long as it is open."""
+
+    def __init__(self, handler: Any, among: "set[Connection]", **options: Any) -> None:
+        super().__init__(handler, **options)
+        self._among = among
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._among.add(self)
+        super().connection_made(transport)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        super().connection_lost(error)
+        self._among.discard(self)
+
+    def hang_up(self) -> None:
+        if self.transport:
+            self.transport.close()
+
+
 class MailServer:
     """A scripted mail server: `answer` says what it does with a mail."""
 
@@ -56,11 +76,17 @@ class MailServer:
     async def listening(self, **options: Any) -> AsyncIterator[Mail]:
         context = options.pop("implicit", None)
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: SMTP(self, **options), "127.0.0.1", 0, ssl=context)
+        connections: set[Connection] = set()
+        server = await loop.create_server(lambda: Connection(self, connections, **options), "127.0.0.1", 0, ssl=context)
         port = server.sockets[0].getsockname()[1]
         settings = Mail("127.0.0.1", port, "noc@provider.example", "none")
         yield replace(settings, tls="implicit" if context else "starttls" if "tls_context" in options else "none")
         server.close()
+        for connection in tuple(connections):
+            connection.hang_up()
+        async with asyncio.timeout(20):
+            while connections:  # noqa: ASYNC110 - the loop may not be closed before the last of them is
+                await asyncio.sleep(0)
 
 
 class Mailroom:

@@ -195,7 +195,7 @@ class Notices:
             customer,
             due.contact,
             self._config.provider,
-            list(services(incident, due.checks, protocols)),
+            list(services(incident, due.outages, protocols)),
             list(parts(incident, due.lamps)),
             incident.recovered or 0,
             incident.lamps_normal or 0,
@@ -204,7 +204,7 @@ class Notices:
         if due.mailing is Mailing.CALL:
             yield from self._to_noc("call", occasion, case=case)
             return
-        limits = [incident.outages[check][-1].limit_reached or 0 for check in due.checks]
+        limits = [outage.limit_reached or 0 for outage in due.outages.values()]
         since = min(limits, default=0) if due.mailing is Mailing.NOTICE else 0
         letter = self._templates.render(customer.language, due.mailing.value, case=case)
         mail = self._config.mail

@@ -179,7 +179,7 @@ class Queued:
     mail: str
     covers: frozenset[str]
     outages: frozenset[tuple[str, int]] = frozenset()
-    """Which outages of the checks: check and down since. Their times do not tell that: the clock may be set back."""
+    """Which outages of the checks: check and down since. Other times do not tell that: the clock may be set back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +235,17 @@ class Incident:
         """Return when the last outage ended; None while one goes on or there was none."""
         return None if self.down else self.ended
 
+    def owed(self, check: str) -> Outage | None:
+        """Return the last outage of a check that reached the limit, whatever came after it; None if none did."""
+        return next((each for each in reversed(self.outages[check]) if each.limit_reached is not None), None)
+
+    def awaiting(self, check: str) -> Outage:
+        """Return the outage that an alert of a check is about: the one of which the customer has to be told, if none
+        came of that yet, else the last one.
+        """
+        owed = self.owed(check)
+        return owed if owed and owed.alerted is None else self.outages[check][-1]
+
     @property
     def customer_had_to_be_told(self) -> bool:
         """Tell whether the contract asked for a notice: ten confirmed minutes, or a critical lamp."""
@@ -263,10 +274,7 @@ class Incident:
             case What.ALERTED | What.HELD:
                 return self._after_alert(event)
             case What.QUEUED:
-                covers = frozenset(str(event.data["covers"]).split())
-                present = {(name, of[-1].down_since) for name, of in self.outages.items() if f"check/{name}" in covers}
-                queued = Queued(event.at, event.subject, str(event.data["mail"]), covers, frozenset(present))
-                return replace(self, queued=(*self.queued, queued))
+                return replace(self, queued=(*self.queued, self._queued(event)))
             case What.TOLD:
                 how = (str(event.data.get(name, "")) for name in ("by", "mail", "to"))
                 return replace(self, told=(*self.told, Told(event.at, event.subject, *how)))
@@ -299,10 +307,22 @@ class Incident:
             case _:
                 return replace(self._last(check, up_since=event.at), ended=max(self.ended or 0, event.at))
 
+    def _queued(self, event: IncidentEvent) -> Queued:
+        covers: set[str] = set()
+        outages: set[tuple[str, int]] = set()
+        for each in str(event.data["covers"]).split():
+            subject, _, down_since = each.partition("@")
+            covers.add(subject)
+            kind, _, check = subject.partition("/")
+            if kind == "check" and check in self.outages:
+                # histories from before 0.1.0 do not say which outage of the check
+                outages.add((check, int(down_since or self.outages[check][-1].down_since)))
+        return Queued(event.at, event.subject, str(event.data["mail"]), frozenset(covers), frozenset(outages))
+
     def _after_alert(self, event: IncidentEvent) -> "Incident":
         kind, _, name = event.subject.partition("/")
-        if kind == "check":
-            return self._last(name, **{event.what.value: event.at})
+        if kind == "check" and name in self.outages:
+            return self._with(name, self.awaiting(name), **{event.what.value: event.at})
         alerted = event.what is What.ALERTED
         changed = {
             key: replace(lamp, alerted=lamp.alerted or event.at) if alerted else replace(lamp, held=event.at)
@@ -314,9 +334,10 @@ class Incident:
     def _last(self, check: str, **changes: Any) -> "Incident":
         """Return the incident with its last outage of a check changed."""
         outages = self.outages.get(check)
-        if not outages:
-            return self
-        changed = (*outages[:-1], replace(outages[-1], **changes))
+        return self._with(check, outages[-1], **changes) if outages else self
+
+    def _with(self, check: str, outage: Outage, **changes: Any) -> "Incident":
+        changed = tuple(replace(each, **changes) if each is outage else each for each in self.outages[check])
         return replace(self, outages=MappingProxyType({**self.outages, check: changed}))
 
 

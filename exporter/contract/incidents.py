@@ -26,6 +26,9 @@ from exporter.outage import CheckState
 
 REJOIN = 30 * MINUTE
 """An outage that begins so soon after the incident's last one belongs to it."""
+SIDE_BY_SIDE = 30 * SECOND
+"""Attempts that run side by side end in another order than they began in, by so much at most. An end that is earlier
+than the one before it by more was seen after the clock was set back."""
 
 
 NOTHING_TO_DO = Response()
@@ -68,6 +71,8 @@ class What(StrEnum):
     """A person suppressed the customer's alert in Alertmanager. Subject: as of ALERTED."""
     QUEUED = "queued"
     """A mail waits in the outbox. Subject: the address, or the number to call."""
+    DROPPED = "dropped"
+    """A mail was taken out of the outbox, since what it said was true no longer. Subject: as of QUEUED."""
     TOLD = "told"
     """Subject: the contact."""
     ACKNOWLEDGED = "acknowledged"
@@ -212,7 +217,7 @@ class Incident:
     acknowledged: Note | None = None
     notes: tuple[Note, ...] = ()
     ended: int | None = None
-    """When the last outage ended, of those since all checks were up: earlier ends may be later by a clock set back."""
+    """When the last outage ended. Earlier ends may be later, by a clock that was set back."""
     recovered: int | None = None
     """When the last check's first lasting success began."""
     lamps_normal: int | None = None
@@ -258,7 +263,7 @@ class Incident:
             case What.CHECK_DOWN | What.OBSERVED | What.LIMIT_REACHED | What.CHECK_UP:
                 return self._after_attempt(event)
             case What.WITHDRAWN if event.subject:
-                return replace(self._last(event.subject, withdrawn=event.at), ended=max(self.ended or 0, event.at))
+                return replace(self._last(event.subject, withdrawn=event.at), ended=self._end(event.at))
             case What.WITHDRAWN:
                 return replace(self, withdrawn=True, closed=event.at)
             case What.RECOVERED:
@@ -275,6 +280,12 @@ class Incident:
                 return self._after_alert(event)
             case What.QUEUED:
                 return replace(self, queued=(*self.queued, self._queued(event)))
+            case What.DROPPED:
+                mail = str(event.data["mail"])
+                dropped = next(
+                    (each for each in reversed(self.queued) if (each.to, each.mail) == (event.subject, mail)), None
+                )
+                return replace(self, queued=tuple(each for each in self.queued if each is not dropped))
             case What.TOLD:
                 how = (str(event.data.get(name, "")) for name in ("by", "mail", "to"))
                 return replace(self, told=(*self.told, Told(event.at, event.subject, *how)))
@@ -298,14 +309,17 @@ class Incident:
                 outage = Outage(event.at, last_good, observations=(_observation(event),))
                 joined = MappingProxyType({**self.outages, check: (*outages, outage)})
                 reporting = self.report.reopened()
-                again = replace(self, outages=joined, recovered=None, lamps_normal=None, closed=None, report=reporting)
-                return replace(again, ended=self.ended if self.down else None)
+                return replace(self, outages=joined, recovered=None, lamps_normal=None, closed=None, report=reporting)
             case What.OBSERVED if outages:
                 return self._last(check, observations=(*outages[-1].observations, _observation(event)))
             case What.LIMIT_REACHED:
                 return self._last(check, limit_reached=event.at)
             case _:
-                return replace(self._last(check, up_since=event.at), ended=max(self.ended or 0, event.at))
+                return replace(self._last(check, up_since=event.at), ended=self._end(event.at))
+
+    def _end(self, at: int) -> int:
+        before = self.ended
+        return before if before is not None and 0 < before - at <= SIDE_BY_SIDE else at
 
     def _queued(self, event: IncidentEvent) -> Queued:
         covers: set[str] = set()

@@ -102,16 +102,19 @@ NOTHING_OWED = _Owed()
 
 
 def queued_event(incident: Incident, due: Due, now: int) -> IncidentEvent:
-    """Return the event that the mail is written: not before what it tells of, also where the clock was set back."""
-    outages = due.outages.values()
+    """Return the event that a mail is written: not before a lamp of which it tells, should the clock be set back."""
     ends = (incident.lamps_normal if due.mailing is Mailing.REPAIRED else None,)
-    told_of = [lamp for name, lamp in incident.lamps.items() if name in due.lamps]
-    moments = (*ends, *(lamp.at for lamp in told_of), *(outage.limit_reached for outage in outages))
-    at = max(now, *(moment or 0 for moment in moments), *(outage.up_since or 0 for outage in outages))
+    moments = (*ends, *(lamp.at for name, lamp in incident.lamps.items() if name in due.lamps))
+    at = max(now, *(moment or 0 for moment in moments))
     told = [f"check/{check}@{outage.down_since}" for check, outage in due.outages.items()]
     told += [f"lamp/{incident.lamps[name].lamp}" for name in due.lamps]
     data = {"mail": due.mailing.value, "covers": " ".join(dict.fromkeys(told))}
     return IncidentEvent(incident.id, What.QUEUED, at, recipient(due.contact), MappingProxyType(data))
+
+
+def dropped_event(incident: str, mailing: str, to: str, now: int) -> IncidentEvent:
+    """Return the event that a mail was taken out of the outbox, since what it said was true no longer."""
+    return IncidentEvent(incident, What.DROPPED, now, to, MappingProxyType({"mail": mailing}))
 
 
 def told_event(incident: str, mailing: str, contact: Contact, now: int) -> IncidentEvent:

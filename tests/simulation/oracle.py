@@ -323,22 +323,24 @@ class _Judge:
         attempts: dict[str, list[Attempt]],
     ) -> None:
         """A recovery is told to whom was told of the outage, and only when it lasts."""
-        recoveries = [mail for mail in mails if kind_of(mail) == "recovery"]
-        for mail in recoveries:
-            named = set(CHECK.findall(mail.text))
-            if not any(each.true <= mail.true and kind_of(each) in ("notice", "update") for each in mails):
-                self._break(server, mail.true, "a recovery was told to somebody who was not told of an outage")
-            for check in named:
-                if not _lasts(attempts[check], mail.true):
-                    self._break(server, mail.true, f"{check} was told to be well before that lasted")
-        for incident in incidents:
+        left = {mail.message_id: mail for mail in mails if kind_of(mail) == "recovery"}
+        begins = [incident[0].failed[0].true for incident in incidents]
+        for incident, next_begins in zip(incidents, [*begins[1:], self.end], strict=True):
             threads = _threads(incident, address)
+            recoveries = [mail for mail in left.values() if mail.thread in threads]
+            for mail in recoveries:
+                del left[mail.message_id]
+                for check in sorted(set(CHECK.findall(mail.text))):
+                    # one that leaves only in the next incident, since the mail server was away, was true before that
+                    if not _lasts(attempts[check], min(mail.true, next_begins)):
+                        self._break(server, mail.true, f"{check} was told to be well before that lasted")
             if not threads or any(outage.end is None for outage in incident):
                 continue
             over = max(_ended(outage.end) for outage in incident if address in outage.mails)
-            said = any(mail.thread in threads and mail.true >= over for mail in recoveries)
-            if not said and over + DAY < self.end:
+            if not any(mail.true >= over for mail in recoveries) and over + DAY < self.end:
                 self._break(server, over, f"{address} was not told that the outage is over")
+        for mail in left.values():
+            self._break(server, mail.true, "a recovery was told to somebody who was not told of its outage")
 
     def _reported(self, server: str, incidents: Sequence[list[Outage]], reports: Sequence[Mail]) -> None:
         """Every incident whose customer had to be told has a report, before it is due."""

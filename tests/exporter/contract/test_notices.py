@@ -26,6 +26,7 @@ from exporter.contract.notices import (
     Due,
     Mailing,
     decide,
+    dropped_event,
     queued_event,
     told_event,
     unalerted,
@@ -228,6 +229,89 @@ def test_each_recovery_of_an_incident_is_told_but_not_that_of_a_short_relapse() 
     [second] = story.decide(2_030)
     assert second.mailing is Mailing.RECOVERY
     assert first.event != second.event
+
+
+def test_an_outage_that_reached_the_limit_is_told_although_it_is_over_and_the_check_failed_again() -> None:
+    story = Story()
+    story.down("https")
+    story.limit("https")
+    story.over("https", 610)
+    story.down("https", 640)
+    assert list(unalerted(story.incident, START)) == ["check/https"]
+    story.alerted("check/https", 650)
+    assert list(unalerted(story.incident, START)) == []
+    [notice] = story.decide(650)
+    assert (notice.mailing, notice.outages["https"].down_since) == (Mailing.NOTICE, START)
+    assert story.decide(2_000) == []
+
+
+def test_the_alert_of_an_outage_that_is_over_is_not_taken_for_that_of_the_next_one() -> None:
+    story = Story()
+    story.down("https")
+    story.limit("https")
+    story.over("https", 610)
+    story.down("https", 620)
+    story.alerted("check/https", 650)
+    story.decide(650)
+    story.limit("https", 1_220)
+    assert list(unalerted(story.incident, START)) == ["check/https"]
+    assert story.decide(1_260) == []
+    story.alerted("check/https", 1_270)
+    [update] = story.decide(1_270)
+    assert (update.mailing, update.outages["https"].down_since) == (Mailing.UPDATE, START + 620_000)
+
+
+def test_a_later_outage_of_a_check_that_was_told_needs_no_mail_about_an_earlier_one() -> None:
+    story = Story()
+    story.down("https")
+    story.limit("https")
+    story.over("https", 610)
+    story.outage("https", 620)
+    [notice] = story.decide(1_250)
+    assert notice.outages["https"].down_since == START + 620_000
+    assert list(unalerted(story.incident, START)) == []
+    assert story.decide(5_000) == []
+
+
+def test_who_was_told_of_an_outage_hears_of_the_recovery_also_after_a_short_relapse() -> None:
+    story = Story()
+    story.outage("https")
+    story.decide(630)
+    story.over("https", 700)
+    story.down("https", 760)
+    story.over("https", 820)
+    story.happens(What.RECOVERED, 820)
+    [recovery] = story.decide(940)
+    assert (recovery.mailing, recovery.outages["https"].down_since) == (Mailing.RECOVERY, START)
+    assert story.decide(950) == []
+
+
+def test_a_recovery_that_was_taken_out_of_the_outbox_is_told_when_the_outage_is_over_again() -> None:
+    story = Story()
+    story.outage("https")
+    story.decide(630)
+    story.over("https", 700)
+    story.happens(What.RECOVERED, 700)
+    [first] = story.decide(820, sent=False)
+    story.down("https", 900)
+    story.history.append(dropped_event(story.incident.id, Mailing.RECOVERY, OPS.email, START + 900_000))
+    assert story.decide(900) == []
+    story.over("https", 960)
+    story.happens(What.RECOVERED, 960)
+    [second] = story.decide(1_080)
+    assert second.mailing is Mailing.RECOVERY
+    assert second.event != first.event
+
+
+def test_a_history_that_does_not_say_which_outage_a_mail_told_of_tells_nobody_again() -> None:
+    story = Story()
+    story.outage("https")
+    story.happens(What.QUEUED, 631, OPS.email, mail="notice", covers="check/https")
+    story.history.append(told_event(story.incident.id, Mailing.NOTICE, OPS, START + 632_000))
+    assert story.decide(2_000) == []
+    story.over("https", 2_100)
+    story.happens(What.RECOVERED, 2_100)
+    assert [due.mailing for due in story.decide(2_220)] == [Mailing.RECOVERY]
 
 
 def test_who_was_told_by_a_person_gets_no_notice_but_later_checks_and_the_recovery() -> None:

@@ -325,7 +325,7 @@ class _Judge:
         """A recovery is told to whom was told of the outage, and only when it lasts."""
         left = {mail.message_id: mail for mail in mails if kind_of(mail) == "recovery"}
         begins = [incident[0].failed[0].true for incident in incidents]
-        for incident, next_begins in zip(incidents, [*begins[1:], self.end], strict=True):
+        for incident, next_begins in zip(incidents, [*begins, self.end][1:], strict=True):
             threads = _threads(incident, address)
             recoveries = [mail for mail in left.values() if mail.thread in threads]
             for mail in recoveries:

@@ -277,7 +277,7 @@ class _Judge:
             # checks that reach the limit later go into one update per ten minutes
             again = max(before) + BETWEEN_UPDATES
             if any(span.overlaps(max(before), owed + PROMPT) for span in self.record.wrong_clock):
-                again = owed + BETWEEN_UPDATES  # the pace is that of the wall clock
+                again = max(again, owed + BETWEEN_UPDATES)  # the pace is that of the wall clock
             if again > owed:
                 latest = max(latest, self._latest(again, server)[0])
         if mail is None:
@@ -360,7 +360,8 @@ class _Judge:
             if not sent:
                 self._break(server, over.true, "the report was never sent")
                 continue
-            hindered = any(span.overlaps(over.true, due) for span in self.record.wrong_clock)
+            # due may be over already, by the true time, when the clock was a day behind at the end
+            hindered = any(span.overlaps(over.true, max(due, over.true + 1)) for span in self.record.wrong_clock)
             hindered = hindered or any(
                 span.overlaps(due - 45 * MINUTE, due + 1) for span in self.record.spans(Part.MAIL, Part.EXPORTER)
             )

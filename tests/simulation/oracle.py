@@ -278,6 +278,12 @@ class _Judge:
             again = max(before) + BETWEEN_UPDATES
             if any(span.overlaps(max(before), owed + PROMPT) for span in self.record.wrong_clock):
                 again = max(again, owed + BETWEEN_UPDATES)  # the pace is that of the wall clock
+            set_at = sorted(at for span in self.record.wrong_clock for at in (span.start, span.end) if at is not None)
+            for at in set_at:
+                if max(before) <= at <= again:
+                    again = (
+                        at + BETWEEN_UPDATES
+                    )  # where that was set back, it is waited for so long from then on at most
             if again > owed:
                 latest = max(latest, self._latest(again, server)[0])
         if mail is None:

@@ -1,6 +1,6 @@
 """Who is told what of an incident, and when: decided from its history alone, so that deciding twice tells once."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from types import MappingProxyType
 from zoneinfo import ZoneInfo
@@ -31,6 +31,7 @@ from exporter.contract.notices import (
     told_event,
     unalerted,
 )
+from exporter.incidents import Incidents
 from exporter.inventory import Contact, Server
 from exporter.outage import CheckState
 
@@ -535,3 +536,32 @@ def test_a_recovery_is_seen_and_told_also_when_the_clock_was_set_back_since_the_
     assert recovered.at == START + 700 * SECOND
     story.history.append(recovered)
     assert [due.mailing for due in story.decide(830)] == [Mailing.RECOVERY]
+
+
+def test_the_end_is_the_one_that_was_seen_last_also_when_the_clock_was_a_day_ahead_at_an_earlier_one() -> None:
+    story = Story()
+    a_day_ahead = 86_400
+    story.down("https")
+    story.down("imap", a_day_ahead + 60)
+    story.over("imap", a_day_ahead + 120)
+    story.over("https", 700)
+    assert story.incident.last_end == START + 700 * SECOND
+
+
+def test_the_end_of_checks_that_were_tried_side_by_side_is_the_start_of_the_later_success() -> None:
+    story = Story()
+    story.down("https")
+    story.down("imap")
+    story.over("imap", 705)
+    story.over("https", 700)
+    assert story.incident.last_end == START + 705 * SECOND
+
+
+def test_two_mails_that_are_handed_over_in_one_millisecond_are_both_on_record() -> None:
+    story = Story()
+    story.outage("https")
+    incidents = Incidents()
+    incidents.take_in(story.history)
+    told = [told_event(story.incident.id, mailing, OPS, START + 700_000) for mailing in ("notice", "recovery")]
+    assert incidents.append(told) == [told[0], replace(told[1], at=START + 700_001)]
+    assert [each.mail for each in incidents[story.incident.id].told] == ["notice", "recovery"]

@@ -109,8 +109,10 @@ class Incidents:
         fresh = self.take_in(
             attempt_events(incident, server, tried, self.zone, maintained=maintained, response=response)
         )
-        incident = self._joinable(server.name)
-        return fresh + (self.take_in(recovery_events(incident, states)) if incident else [])
+        # also an older one, of which it was not seen that it is over for good before the next began
+        for each in self.of(server.name):
+            fresh += self.take_in(recovery_events(each, states))
+        return fresh
 
     def lamps_read(self, server: Server, sources: Mapping[SourceKey, SourceState], at: int) -> list[IncidentEvent]:
         """Take in what the lamps of a server are now; return the new events. A critical lamp opens an incident."""

@@ -338,7 +338,7 @@ class _Judge:
                 del left[mail.message_id]
                 for check in sorted(set(CHECK.findall(mail.text))):
                     # one that leaves only in the next incident, since the mail server was away, was true before that
-                    if not _lasts(attempts[check], min(mail.true, next_begins)):
+                    if not any(_lasts(attempts[check], at) for at in (mail.true, min(mail.true, next_begins))):
                         self._break(server, mail.true, f"{check} was told to be well before that lasted")
             if not threads or any(outage.end is None for outage in incident):
                 continue

@@ -5,6 +5,7 @@ person writes with the command line comes in through the ledger.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 from collectors.reading import Verdict
@@ -75,6 +76,19 @@ class Incidents:
             fresh.append(event)
         return fresh
 
+    def append(self, events: Iterable[IncidentEvent]) -> list[IncidentEvent]:
+        """Take in events that are new for certain; return them as they were.
+
+        Two mails to one contact may be handed over in one millisecond: the second is written a millisecond later, since
+        it would be the same event else.
+        """
+        return [new for event in events for new in self.take_in([self._distinct(event)])]
+
+    def _distinct(self, event: IncidentEvent) -> IncidentEvent:
+        while event.identity in self._seen.get(event.incident, ()):
+            event = replace(event, at=event.at + 1)
+        return event
+
     def forget(self, now: int) -> None:
         """Drop what is closed, can be joined no more and owes no report."""
         for incident in list(self._incidents.values()):
@@ -95,8 +109,10 @@ class Incidents:
         fresh = self.take_in(
             attempt_events(incident, server, tried, self.zone, maintained=maintained, response=response)
         )
-        incident = self._joinable(server.name)
-        return fresh + (self.take_in(recovery_events(incident, states)) if incident else [])
+        # also an older one, of which it was not seen that it is over for good before the next began
+        for each in self.of(server.name):
+            fresh += self.take_in(recovery_events(each, states))
+        return fresh
 
     def lamps_read(self, server: Server, sources: Mapping[SourceKey, SourceState], at: int) -> list[IncidentEvent]:
         """Take in what the lamps of a server are now; return the new events. A critical lamp opens an incident."""

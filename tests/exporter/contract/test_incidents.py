@@ -382,3 +382,24 @@ def test_any_history_is_well_formed_and_written_twice_is_the_same(steps: list[tu
     for (_, end), (begin, _) in pairwise(spans):
         assert end is not None
         assert begin - end > 30 * MINUTE
+
+
+def test_an_incident_that_was_not_seen_to_be_over_before_the_next_began_recovers_with_that() -> None:
+    incidents = Incidents()
+    state = CheckState()
+
+    def attempt(minutes: float, reason: str = "") -> list[IncidentEvent]:
+        nonlocal state
+        wall = START + round(minutes * MINUTE)
+        before = state
+        state, _ = decide(before, Attempt(Moment(wall, wall), reason, "connect"), LIMIT)
+        tried = Tried("ssh", before, state, "", LIMIT)
+        return incidents.tried(SERVER, tried, {"ssh": state}, Response(), maintained=False)
+
+    attempt(-10)
+    attempt(0, "refused")
+    attempt(1)
+    attempt(40, "refused")  # nothing ran in between
+    ends = [event for minutes in (41, 42, 43) for event in attempt(minutes) if event.what is What.RECOVERED]
+    assert [event.at - START for event in ends] == [1 * MINUTE, 41 * MINUTE]
+    assert len({event.incident for event in ends}) == 2

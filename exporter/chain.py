@@ -219,14 +219,14 @@ def _held(incident: Incident, subject: str) -> bool:
     """Tell whether it is known that a person suppressed the alert."""
     kind, _, name = subject.partition("/")
     if kind == "check":
-        return incident.outages[name][-1].held is not None
+        return incident.awaiting(name).held is not None
     return all(lamp.held is not None for lamp in incident.lamps.values() if lamp.critical and lamp.lamp == name)
 
 
 def _known(incident: Incident, alert: Alert) -> bool:
     """Tell whether the incident has the alert already, or it is about an outage that never reached the limit."""
     if alert.check:
-        outage = incident.outages[alert.check][-1]
+        outage = incident.awaiting(alert.check)
         return outage.alerted is not None or (outage.over and outage.limit_reached is None)
     return all(
         lamp.alerted is not None for lamp in incident.lamps.values() if lamp.critical and lamp.lamp == alert.lamp

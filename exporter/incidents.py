@@ -5,6 +5,7 @@ person writes with the command line comes in through the ledger.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 from collectors.reading import Verdict
@@ -74,6 +75,19 @@ class Incidents:
             self._seen[incident.id].add(event.identity)
             fresh.append(event)
         return fresh
+
+    def append(self, events: Iterable[IncidentEvent]) -> list[IncidentEvent]:
+        """Take in events that are new for certain; return them as they were.
+
+        Two mails to one contact may be handed over in one millisecond: the second is written a millisecond later, since
+        it would be the same event else.
+        """
+        return [new for event in events for new in self.take_in([self._distinct(event)])]
+
+    def _distinct(self, event: IncidentEvent) -> IncidentEvent:
+        while event.identity in self._seen.get(event.incident, ()):
+            event = replace(event, at=event.at + 1)
+        return event
 
     def forget(self, now: int) -> None:
         """Drop what is closed, can be joined no more and owes no report."""

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from exporter.clock import MINUTE, SECOND, Clock
 from exporter.contract.incidents import Incident, IncidentEvent, What
-from exporter.contract.notices import Due, Mailing, decide, queued_event, told_event
+from exporter.contract.notices import Due, Mailing, decide, dropped_event, queued_event, told_event
 from exporter.contract.report import INTERIM, REPORT
 from exporter.incidents import Incidents
 from exporter.inventory import Config, Contact, Customer
@@ -75,6 +75,8 @@ class Notices:
         outbox.on_sent = self._sent
         outbox.on_written = self._written
         outbox.on_failed = self._failed
+        outbox.overtaken = self._overtaken
+        outbox.on_cancelled = self._cancelled
 
     @property
     def active(self) -> bool:
@@ -120,6 +122,7 @@ class Notices:
             self._told_by_hand.clear()
             first = {Mailing.NOTICE, Mailing.HARDWARE, Mailing.CALL}
             await self._outbox.cancel(lambda mail: mail.incident in hand and mail.kind in first)
+        await self._outbox.cancel(self._overtaken)
         now = self._clock.now().wall
         due = [name for name, at in self._looks.items() if at <= now]
         for start in range(0, len(due), BATCH):
@@ -143,8 +146,8 @@ class Notices:
                 log.exception("%s: its mails could not be written", name)
                 self._looks[name] = now + AFTER_DEFECT
                 continue
-            self._incidents.take_in(events)
-            records += [incident_record(event) for event in events] + [outgoing_record(mail) for mail in mails]
+            records += [incident_record(event) for event in self._incidents.append(events)]
+            records += [outgoing_record(mail) for mail in mails]
             posted += mails
         if records:
             await self._ledger.save(records)  # where that fails it is tried again, and the mails leave all the same
@@ -195,7 +198,7 @@ class Notices:
             customer,
             due.contact,
             self._config.provider,
-            list(services(incident, due.checks, protocols)),
+            list(services(incident, due.outages, protocols)),
             list(parts(incident, due.lamps)),
             incident.recovered or 0,
             incident.lamps_normal or 0,
@@ -204,7 +207,7 @@ class Notices:
         if due.mailing is Mailing.CALL:
             yield from self._to_noc("call", occasion, case=case)
             return
-        limits = [incident.outages[check][-1].limit_reached or 0 for check in due.checks]
+        limits = [outage.limit_reached or 0 for outage in due.outages.values()]
         since = min(limits, default=0) if due.mailing is Mailing.NOTICE else 0
         letter = self._templates.render(customer.language, due.mailing.value, case=case)
         mail = self._config.mail
@@ -243,7 +246,23 @@ class Notices:
         events = handed_over(mail, at)
         if mail.kind in TO_CUSTOMERS:
             events = [told_event(mail.incident, mail.kind, Contact(mail.contact, mail.recipient), at)]
-        self.happened(self._incidents.take_in(events))
+        known = self._incidents.get(mail.incident) is not None
+        events = self._incidents.append(events) if known else events
+        self.happened(events)
+        return [incident_record(event) for event in events]
+
+    def _overtaken(self, mail: Outgoing) -> bool:
+        """Tell whether a mail says that an outage is over that goes on again."""
+        if mail.kind != Mailing.RECOVERY:
+            return False
+        incident = self._incidents.get(mail.incident)
+        return incident is not None and incident.recovered is None
+
+    def _cancelled(self, mail: Outgoing, at: int) -> list[Record]:
+        """Return what to write when a mail was taken out: a recovery is owed again when the outage is over for good."""
+        if not self._overtaken(mail):
+            return []
+        events = self._incidents.append([dropped_event(mail.incident, mail.kind, mail.recipient, at)])
         return [incident_record(event) for event in events]
 
     def _failed(self, mail: Outgoing, result: Result, why: str) -> None:

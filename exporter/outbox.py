@@ -3,14 +3,18 @@
 A mail is in the ledger before it is sent, with its bytes. Killed between the server's 250 and our commit, it is sent
 once more, with the same Message-ID: twice beats never. What fails is tried again, first after seconds, later every
 quarter of an hour, and said aloud each time.
+
+The mails of a thread (one incident, one recipient) leave in the order in which they were written: what comes later
+waits for what is tried again. Only a mail that the server refuses for good holds up nothing.
 """
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 
 from collectors.failures import Misconfigured
 from exporter.clock import DAY, MINUTE, SECOND, Clock
@@ -31,6 +35,8 @@ DEADLINE = 120.0
 """Seconds for a connection and its batch, whatever the server does."""
 FIRST_PAUSE = 5 * SECOND
 LONGEST_PAUSE = 15 * MINUTE
+AT_THE_END = 1.0
+"""Seconds that whoever stops waits for what the mail server has just taken, so that it is not sent again."""
 EXPIRES = DAY
 """A mail that could not be sent for so long says nothing that is true any more."""
 
@@ -44,6 +50,11 @@ class _Waiting:
     in_hand: bool = False
     refused: bool = False
     """The server said that it will not have it, and that was reported."""
+
+    @property
+    def thread(self) -> tuple[str, str]:
+        """What its reader sees as one conversation: the mails of it leave in their order."""
+        return self.mail.incident, self.mail.recipient
 
 
 class Outbox:
@@ -66,6 +77,10 @@ class Outbox:
         """Called when that is written, or when that failed loudly."""
         self.on_failed: Callable[[Outgoing, Result, str], None] = lambda _mail, _result, _why: None
         """Called when the mail server refuses a mail for good, once a mail, and when one is given up."""
+        self.overtaken: Callable[[Outgoing], bool] = lambda _mail: False
+        """Tells that what a mail says is true no longer: it is taken out instead of sent."""
+        self.on_cancelled: Callable[[Outgoing, int], list[Record]] = lambda _mail, _at: []
+        """Gives what else to write in the same commit when a mail was taken out (at a wall time)."""
         telemetry.outbox_pending.set_function(lambda: len(self._waiting))
 
     def post(self, mail: Outgoing) -> None:
@@ -89,7 +104,9 @@ class Outbox:
             self._finish(mail, Result.CANCELLED)
         if gone:
             now = self._clock.now().wall
-            await self._ledger.save([delivery_record(mail.message_id, Result.CANCELLED, now) for mail in gone])
+            records: list[Record] = [delivery_record(mail.message_id, Result.CANCELLED, now) for mail in gone]
+            self._wake.set()  # what waited for them
+            await self._ledger.save([*records, *(each for mail in gone for each in self.on_cancelled(mail, now))])
 
     async def work(self) -> None:
         """Send for ever."""
@@ -104,6 +121,7 @@ class Outbox:
     async def _deliver(self, threads: ThreadPoolExecutor) -> None:
         while True:
             self._wake.clear()
+            await self.cancel(self.overtaken)
             batch = self._take()
             if not batch:
                 # not wait_for, which loses a cancellation that comes together with what it waits for
@@ -123,15 +141,26 @@ class Outbox:
         if self.settings is None:
             return []
         now = self._clock.now().monotonic
-        due = [each for each in self._waiting.values() if each.due <= now and not each.in_hand][:BATCH]
+        due = list(islice((each for each in self._next(now) if each.due <= now), BATCH))
         for each in due:
             each.in_hand = True
         return due
 
+    def _next(self, now: int) -> Iterator[_Waiting]:
+        """Give what leaves next, due or not: nothing that comes after another of its thread that is not due."""
+        held: set[tuple[str, str]] = set()
+        for each in self._waiting.values():
+            if each.thread in held:
+                continue
+            if (each.in_hand or each.due > now) and not each.refused:
+                held.add(each.thread)
+            if not each.in_hand:
+                yield each
+
     def _pause(self) -> float:
         """Return for how many seconds nothing is due."""
         now = self._clock.now().monotonic
-        waits = [each.due - now for each in self._waiting.values() if not each.in_hand] if self.settings else []
+        waits = [each.due - now for each in self._next(now)] if self.settings else []
         return max(min(waits, default=MINUTE), SECOND // 10) / SECOND
 
     async def _send(self, batch: list[_Waiting], threads: ThreadPoolExecutor) -> None:
@@ -149,9 +178,14 @@ class Outbox:
             saved.append(loop.create_task(self._took(each, result, why)))
 
         def hand_over() -> None:
+            put_off: set[tuple[str, str]] = set()
             with courier.connected():
                 for each in batch:
+                    if each.thread in put_off:
+                        continue
                     result, why = courier.hand_over(each.mail)
+                    if result is Result.DEFERRED:
+                        put_off.add(each.thread)
                     loop.call_soon_threadsafe(report, each, result, why)
 
         work = loop.run_in_executor(threads, hand_over)
@@ -168,8 +202,10 @@ class Outbox:
             self._put_off(await self._rest(batch, saved), f"it took longer than {DEADLINE:g} s")
         except asyncio.CancelledError:
             courier.abort()
+            await asyncio.wait([work], timeout=AT_THE_END)
             raise
-        await asyncio.gather(*saved)
+        finally:
+            await asyncio.gather(*saved)
 
     async def _rest(self, batch: list[_Waiting], saved: Iterable[asyncio.Task[None]]) -> list[_Waiting]:
         """Return what of a batch nothing became of, when all else is written."""

@@ -26,6 +26,9 @@ from exporter.outage import CheckState
 
 REJOIN = 30 * MINUTE
 """An outage that begins so soon after the incident's last one belongs to it."""
+SIDE_BY_SIDE = 30 * SECOND
+"""Attempts that run side by side end in another order than they began in, by so much at most. An end that is earlier
+than the one before it by more was seen after the clock was set back."""
 
 
 NOTHING_TO_DO = Response()
@@ -68,6 +71,8 @@ class What(StrEnum):
     """A person suppressed the customer's alert in Alertmanager. Subject: as of ALERTED."""
     QUEUED = "queued"
     """A mail waits in the outbox. Subject: the address, or the number to call."""
+    DROPPED = "dropped"
+    """A mail was taken out of the outbox, since what it said was true no longer. Subject: as of QUEUED."""
     TOLD = "told"
     """Subject: the contact."""
     ACKNOWLEDGED = "acknowledged"
@@ -179,7 +184,7 @@ class Queued:
     mail: str
     covers: frozenset[str]
     outages: frozenset[tuple[str, int]] = frozenset()
-    """Which outages of the checks: check and down since. Their times do not tell that: the clock may be set back."""
+    """Which outages of the checks: check and down since. Other times do not tell that: the clock may be set back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +217,7 @@ class Incident:
     acknowledged: Note | None = None
     notes: tuple[Note, ...] = ()
     ended: int | None = None
-    """When the last outage ended, of those since all checks were up: earlier ends may be later by a clock set back."""
+    """When the last outage ended. Earlier ends may be later, by a clock that was set back."""
     recovered: int | None = None
     """When the last check's first lasting success began."""
     lamps_normal: int | None = None
@@ -235,6 +240,17 @@ class Incident:
         """Return when the last outage ended; None while one goes on or there was none."""
         return None if self.down else self.ended
 
+    def owed(self, check: str) -> Outage | None:
+        """Return the last outage of a check that reached the limit, whatever came after it; None if none did."""
+        return next((each for each in reversed(self.outages[check]) if each.limit_reached is not None), None)
+
+    def awaiting(self, check: str) -> Outage:
+        """Return the outage that an alert of a check is about: the one of which the customer has to be told, if none
+        came of that yet, else the last one.
+        """
+        owed = self.owed(check)
+        return owed if owed and owed.alerted is None else self.outages[check][-1]
+
     @property
     def customer_had_to_be_told(self) -> bool:
         """Tell whether the contract asked for a notice: ten confirmed minutes, or a critical lamp."""
@@ -247,7 +263,7 @@ class Incident:
             case What.CHECK_DOWN | What.OBSERVED | What.LIMIT_REACHED | What.CHECK_UP:
                 return self._after_attempt(event)
             case What.WITHDRAWN if event.subject:
-                return replace(self._last(event.subject, withdrawn=event.at), ended=max(self.ended or 0, event.at))
+                return replace(self._last(event.subject, withdrawn=event.at), ended=self._end(event.at))
             case What.WITHDRAWN:
                 return replace(self, withdrawn=True, closed=event.at)
             case What.RECOVERED:
@@ -263,10 +279,13 @@ class Incident:
             case What.ALERTED | What.HELD:
                 return self._after_alert(event)
             case What.QUEUED:
-                covers = frozenset(str(event.data["covers"]).split())
-                present = {(name, of[-1].down_since) for name, of in self.outages.items() if f"check/{name}" in covers}
-                queued = Queued(event.at, event.subject, str(event.data["mail"]), covers, frozenset(present))
-                return replace(self, queued=(*self.queued, queued))
+                return replace(self, queued=(*self.queued, self._queued(event)))
+            case What.DROPPED:
+                mail = str(event.data["mail"])
+                dropped = next(
+                    (each for each in reversed(self.queued) if (each.to, each.mail) == (event.subject, mail)), None
+                )
+                return replace(self, queued=tuple(each for each in self.queued if each is not dropped))
             case What.TOLD:
                 how = (str(event.data.get(name, "")) for name in ("by", "mail", "to"))
                 return replace(self, told=(*self.told, Told(event.at, event.subject, *how)))
@@ -290,19 +309,34 @@ class Incident:
                 outage = Outage(event.at, last_good, observations=(_observation(event),))
                 joined = MappingProxyType({**self.outages, check: (*outages, outage)})
                 reporting = self.report.reopened()
-                again = replace(self, outages=joined, recovered=None, lamps_normal=None, closed=None, report=reporting)
-                return replace(again, ended=self.ended if self.down else None)
+                return replace(self, outages=joined, recovered=None, lamps_normal=None, closed=None, report=reporting)
             case What.OBSERVED if outages:
                 return self._last(check, observations=(*outages[-1].observations, _observation(event)))
             case What.LIMIT_REACHED:
                 return self._last(check, limit_reached=event.at)
             case _:
-                return replace(self._last(check, up_since=event.at), ended=max(self.ended or 0, event.at))
+                return replace(self._last(check, up_since=event.at), ended=self._end(event.at))
+
+    def _end(self, at: int) -> int:
+        before = self.ended
+        return before if before is not None and 0 < before - at <= SIDE_BY_SIDE else at
+
+    def _queued(self, event: IncidentEvent) -> Queued:
+        covers: set[str] = set()
+        outages: set[tuple[str, int]] = set()
+        for each in str(event.data["covers"]).split():
+            subject, _, down_since = each.partition("@")
+            covers.add(subject)
+            kind, _, check = subject.partition("/")
+            if kind == "check" and check in self.outages:
+                # histories from before 0.1.0 do not say which outage of the check
+                outages.add((check, int(down_since or self.outages[check][-1].down_since)))
+        return Queued(event.at, event.subject, str(event.data["mail"]), frozenset(covers), frozenset(outages))
 
     def _after_alert(self, event: IncidentEvent) -> "Incident":
         kind, _, name = event.subject.partition("/")
-        if kind == "check":
-            return self._last(name, **{event.what.value: event.at})
+        if kind == "check" and name in self.outages:
+            return self._with(name, self.awaiting(name), **{event.what.value: event.at})
         alerted = event.what is What.ALERTED
         changed = {
             key: replace(lamp, alerted=lamp.alerted or event.at) if alerted else replace(lamp, held=event.at)
@@ -314,9 +348,10 @@ class Incident:
     def _last(self, check: str, **changes: Any) -> "Incident":
         """Return the incident with its last outage of a check changed."""
         outages = self.outages.get(check)
-        if not outages:
-            return self
-        changed = (*outages[:-1], replace(outages[-1], **changes))
+        return self._with(check, outages[-1], **changes) if outages else self
+
+    def _with(self, check: str, outage: Outage, **changes: Any) -> "Incident":
+        changed = tuple(replace(each, **changes) if each is outage else each for each in self.outages[check])
         return replace(self, outages=MappingProxyType({**self.outages, check: changed}))
 
 

@@ -8,13 +8,13 @@ later goes into an update, at most one in ten minutes. The recovery is told only
 and that a lamp is normal again only to those who were told of the lamp.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
 from exporter.clock import MINUTE, SECOND
-from exporter.contract.incidents import REJOIN, AbnormalLamp, Incident, IncidentEvent, Outage, Told, What
+from exporter.contract.incidents import REJOIN, AbnormalLamp, Incident, IncidentEvent, Outage, Queued, Told, What
 from exporter.inventory import Contact
 
 GATHER = 18 * SECOND
@@ -47,9 +47,15 @@ class Due:
     mailing: Mailing
     contact: Contact
     event: str
-    checks: tuple[str, ...]
+    outages: Mapping[str, Outage]
+    """Which outage it tells of, by check."""
     lamps: tuple[str, ...] = ()
     """By ``source/component``."""
+
+    @property
+    def checks(self) -> tuple[str, ...]:
+        """Return the checks that it names."""
+        return tuple(self.outages)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +102,19 @@ NOTHING_OWED = _Owed()
 
 
 def queued_event(incident: Incident, due: Due, now: int) -> IncidentEvent:
-    """Return the event that the mail is written: not before what it tells of, also where the clock was set back."""
-    outages = [incident.outages[check][-1] for check in due.checks]
+    """Return the event that a mail is written: not before a lamp of which it tells, should the clock be set back."""
     ends = (incident.lamps_normal if due.mailing is Mailing.REPAIRED else None,)
-    told_of = [lamp for name, lamp in incident.lamps.items() if name in due.lamps]
-    moments = (*ends, *(lamp.at for lamp in told_of), *(outage.limit_reached for outage in outages))
-    at = max(now, *(moment or 0 for moment in moments), *(outage.up_since or 0 for outage in outages))
-    told = [f"check/{check}" for check in due.checks] + [f"lamp/{incident.lamps[name].lamp}" for name in due.lamps]
+    moments = (*ends, *(lamp.at for name, lamp in incident.lamps.items() if name in due.lamps))
+    at = max(now, *(moment or 0 for moment in moments))
+    told = [f"check/{check}@{outage.down_since}" for check, outage in due.outages.items()]
+    told += [f"lamp/{incident.lamps[name].lamp}" for name in due.lamps]
     data = {"mail": due.mailing.value, "covers": " ".join(dict.fromkeys(told))}
     return IncidentEvent(incident.id, What.QUEUED, at, recipient(due.contact), MappingProxyType(data))
+
+
+def dropped_event(incident: str, mailing: str, to: str, now: int) -> IncidentEvent:
+    """Return the event that a mail was taken out of the outbox, since what it said was true no longer."""
+    return IncidentEvent(incident, What.DROPPED, now, to, MappingProxyType({"mail": mailing}))
 
 
 def told_event(incident: str, mailing: str, contact: Contact, now: int) -> IncidentEvent:
@@ -137,9 +147,9 @@ def unalerted(incident: Incident, now: int) -> Iterator[str]:
     if incident.withdrawn or long_closed(incident, now):
         return
     told = by_hand(incident)
-    for check, outages in incident.outages.items():
-        limit = outages[-1].limit_reached
-        if limit and not outages[-1].alerted and not (told and told.at >= limit):
+    for check in incident.outages:
+        owed = incident.owed(check)
+        if owed and owed.alerted is None and not (told and told.at >= (owed.limit_reached or 0)):
             yield f"check/{check}"
     if incident.lamps_normal is None:
         lamps = (lamp for lamp in incident.lamps.values() if lamp.critical and not lamp.alerted)
@@ -147,9 +157,13 @@ def unalerted(incident: Incident, now: int) -> Iterator[str]:
 
 
 def _owed(incident: Incident) -> _Owed:
-    checks = {check: outages[-1] for check, outages in incident.outages.items()}
+    # the last one whose alert came: a later one that waits for its alert is told when that comes
+    checks = {
+        check: next((each for each in reversed(outages) if each.limit_reached and each.alerted), None)
+        for check, outages in incident.outages.items()
+    }
     return _Owed(
-        {check: outage for check, outage in checks.items() if outage.limit_reached and outage.alerted},
+        {check: outage for check, outage in checks.items() if outage},
         {name: lamp for name, lamp in incident.lamps.items() if lamp.critical and lamp.alerted},
     )
 
@@ -163,7 +177,7 @@ def _untold(incident: Incident, contact: Contact) -> _Owed:
         return hand is not None and hand.at >= (since or 0)
 
     def check_told(name: str, outage: Outage) -> bool:
-        return by_person(outage.limit_reached) or any((name, outage.down_since) in queued.outages for queued in known)
+        return by_person(outage.limit_reached) or _names(known, incident, name, outage)
 
     def lamp_told(lamp: AbnormalLamp) -> bool:
         mailed = any(f"lamp/{lamp.lamp}" in queued.covers and queued.at >= lamp.at for queued in known)
@@ -174,6 +188,13 @@ def _untold(incident: Incident, contact: Contact) -> _Owed:
         {name: outage for name, outage in owed.checks.items() if not check_told(name, outage)},
         {name: lamp for name, lamp in owed.lamps.items() if not lamp_told(lamp)},
     )
+
+
+def _names(mails: Iterable[Queued], incident: Incident, check: str, outage: Outage) -> bool:
+    """Tell whether any of these mails told of an outage of a check, or of a later one."""
+    outages = incident.outages[check]
+    later = {(check, each.down_since) for each in outages[outages.index(outage) :]}
+    return any(later & queued.outages for queued in mails)
 
 
 def _written(incident: Incident, contact: Contact) -> int:
@@ -195,12 +216,12 @@ def _gathered(incident: Incident, fresh: _Owed) -> int:
 
 
 def _mail(contact: Contact, fresh: _Owed, now: int, *, first: bool) -> Due:
-    checks, lamps = tuple(fresh.checks), tuple(fresh.lamps)
+    outages, lamps = fresh.checks, tuple(fresh.lamps)
     if not contact.email:
-        return Due(Mailing.CALL, contact, f"call-{recipient(contact)}", checks, lamps)
+        return Due(Mailing.CALL, contact, f"call-{recipient(contact)}", outages, lamps)
     if first:
-        return Due(Mailing.NOTICE if checks else Mailing.HARDWARE, contact, Mailing.NOTICE.value, checks, lamps)
-    return Due(Mailing.UPDATE, contact, f"update-{now}", checks, lamps)
+        return Due(Mailing.NOTICE if outages else Mailing.HARDWARE, contact, Mailing.NOTICE.value, outages, lamps)
+    return Due(Mailing.UPDATE, contact, f"update-{now}", outages, lamps)
 
 
 def _recovery(incident: Incident, contact: Contact, now: int) -> Iterator[Due]:
@@ -213,23 +234,18 @@ def _recovery(incident: Incident, contact: Contact, now: int) -> Iterator[Due]:
     ours = {mailing.value for mailing in Mailing}
     arrived = by_name or any(told.to == contact.email and told.mail in ours for told in incident.told)
 
-    ends_told = {outage for queued in said for outage in queued.outages}
-
     def repair_told(lamp: AbnormalLamp) -> bool:
         return any(
             f"lamp/{lamp.lamp}" in queued.covers and queued.at >= (incident.lamps_normal or 0) for queued in said
         )
 
     told_of = {subject for queued in before for subject in queued.covers}
-    latest = {check: outages[-1] for check, outages in incident.outages.items()}
-    checks = tuple(
-        check
-        for check, outage in latest.items()
-        if incident.recovered is not None
-        and outage.limit_reached
-        and outage.up_since
-        and (check, outage.down_since) not in ends_told
-    )
+    owed = {check: incident.owed(check) for check in incident.outages} if incident.recovered is not None else {}
+    ended = {
+        check: outage
+        for check, outage in owed.items()
+        if outage and incident.outages[check][-1].up_since and not _names(said, incident, check, outage)
+    }
     lamps = tuple(
         name
         for name, lamp in incident.lamps.items()
@@ -238,8 +254,8 @@ def _recovery(incident: Incident, contact: Contact, now: int) -> Iterator[Due]:
         and (by_name or f"lamp/{lamp.lamp}" in told_of)
         and not repair_told(lamp)
     )
-    if not arrived or not (checks or lamps):
+    if not arrived or not (ended or lamps):
         return
-    mailing = Mailing.RECOVERY if checks else Mailing.REPAIRED
-    ended = max(incident.recovered or 0, incident.lamps_normal or 0)
-    yield Due(mailing, contact, f"{mailing}-{ended}", checks, lamps)
+    mailing = Mailing.RECOVERY if ended else Mailing.REPAIRED
+    at = max(incident.recovered or 0, incident.lamps_normal or 0)
+    yield Due(mailing, contact, f"{mailing}-{at}", ended, lamps)

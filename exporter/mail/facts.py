@@ -65,13 +65,15 @@ class Case:
         return min((part.seen for part in self.parts), default=0)
 
 
-def services(incident: Incident, checks: Sequence[str], protocols: Mapping[str, str]) -> Iterator[Service]:
-    """Give the last outage of each check that is named. ``protocols`` are those of the inventory now."""
-    for check in checks:
-        outage: Outage = incident.outages[check][-1]
-        reason = outage.observations[-1].reason if outage.observations else ""
-        protocol = protocols.get(check, "")
-        yield Service(check, protocol, outage.down_since, outage.last_good, outage.up_since or 0, reason)
+def services(incident: Incident, outages: Mapping[str, Outage], protocols: Mapping[str, str]) -> Iterator[Service]:
+    """Give the outage of each check that is told of. ``protocols`` are those of the inventory now.
+
+    A check that was up since and failed again is as its last outage has it: to its user it is one outage.
+    """
+    for check, outage in outages.items():
+        last = incident.outages[check][-1]
+        reason = last.observations[-1].reason if last.observations else ""
+        yield Service(check, protocols.get(check, ""), outage.down_since, outage.last_good, last.up_since or 0, reason)
 
 
 def parts(incident: Incident, names: Sequence[str]) -> Iterator[Part]:

@@ -488,6 +488,31 @@ async def test_hundreds_of_servers_dark_at_once_are_told_once_each_and_stall_not
     assert late < 1
 
 
+async def test_a_recovery_that_waits_does_not_leave_when_the_check_is_down_again(office: Office) -> None:
+    await office.outage()
+    await office.chain.received([ALERT])
+    await office.notices.look()
+    await office.settled()
+    office.server.rcpt = "450 not now"
+    await office.happens(What.CHECK_UP, "https")
+    await office.happens(What.RECOVERED)
+    await office.notices.look()
+    await office.until(lambda: office.count("deferred", "recovery") == 1)
+    office.server.rcpt = "250 OK"
+    office.clock.moved += MINUTE
+    await office.happens(What.CHECK_DOWN, "https", reason="refused", step="connect", last_good=0)
+    await office.notices.look()
+    await office.settled()
+    assert office.count("cancelled", "recovery") == 1
+    office.clock.moved += MINUTE
+    await office.happens(What.CHECK_UP, "https")
+    await office.happens(What.RECOVERED)
+    await office.notices.look()
+    await office.settled()
+    assert len(office.mails()) == 2
+    assert office.subjects()[1].startswith("【復旧】")
+
+
 def notification(*alerts: object, version: str = "4") -> bytes:
     return json.dumps({"version": version, "alerts": alerts}).encode()
 

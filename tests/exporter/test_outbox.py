@@ -3,7 +3,9 @@
 import asyncio
 import logging
 import socket
+import threading
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from exporter.clock import DAY, SystemClock
 from exporter.contract.incidents import IncidentEvent, What
 from exporter.inventory import CredentialEntry, Mail, SecretSource
 from exporter.ledger import Record, incident_record, outgoing_record
+from exporter.mail.courier import Result, Smarthost
 from exporter.mail.message import Outgoing
 from exporter.outbox import FIRST_PAUSE
 from tests.exporter.mailroom import Mailroom, MailServer
@@ -157,6 +160,104 @@ async def test_many_mails_share_a_connection(world: Mailroom, server: MailServer
         await world.settled()
     assert len(server.mails) == 60
     assert len(server.sessions) <= 4
+
+
+UPDATE = replace(NOTICE, message_id="<update@x>", kind="update", message=b"Subject: update\r\n\r\nbody\r\n")
+OTHERS = replace(NOTICE, message_id="<others@x>", recipient="boss@customer.example", message=b"Subject: b\r\n\r\nb\r\n")
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_an_update_does_not_leave_before_a_notice_that_is_tried_again(
+    world: Mailroom, server: MailServer, together: bool
+) -> None:
+    async def not_now(content: bytes) -> str:
+        return "451 not now" if content.startswith(b"Subject: x") else await server._take(content)
+
+    server.answer = not_now
+    async with server.listening() as settings:
+        world.begin(settings)
+        await world.post(NOTICE, *([UPDATE, OTHERS] if together else []))
+        await world.until(lambda: world.count("deferred") == 1)
+        await world.post(UPDATE, OTHERS)
+        await world.until(lambda: len(server.mails) == 1)
+        assert [mail.message_id for _, mail in world.ledger.outgoing()] == [NOTICE.message_id, UPDATE.message_id]
+        server.answer = server._take
+        world.clock.moved += FIRST_PAUSE
+        await world.post(replace(OTHERS, message_id="<again@x>"))
+        await world.settled()
+    subjects = [mail.partition(b"\r\n")[0] for mail in server.mails]
+    assert subjects.index(b"Subject: x") < subjects.index(b"Subject: update")
+
+
+async def test_a_mail_that_is_refused_for_good_holds_up_no_later_one(world: Mailroom, server: MailServer) -> None:
+    async def never(content: bytes) -> str:
+        return "554 no" if content.startswith(b"Subject: x") else await server._take(content)
+
+    server.answer = never
+    async with server.listening() as settings:
+        world.begin(settings)
+        await world.post(NOTICE)
+        await world.until(lambda: world.count("refused") == 1)
+        await world.post(UPDATE)
+        await world.until(lambda: len(server.mails) == 1)
+    assert [mail.message_id for _, mail in world.ledger.outgoing()] == [NOTICE.message_id]
+
+
+async def test_what_waited_for_a_mail_that_is_taken_out_leaves(world: Mailroom, server: MailServer) -> None:
+    server.rcpt = "450 not now"
+    async with server.listening() as settings:
+        world.begin(settings)
+        await world.post(NOTICE)
+        await world.until(lambda: world.count("deferred") == 1)
+        await world.post(UPDATE)
+        server.rcpt = "250 OK"
+        await world.outbox.cancel(lambda mail: mail.kind == "notice")
+        await world.settled()
+    assert len(server.mails) == 1
+
+
+async def test_a_mail_that_says_what_is_true_no_longer_is_taken_out_with_what_belongs_to_it(
+    world: Mailroom, server: MailServer
+) -> None:
+    dropped = IncidentEvent("web01-1", What.DROPPED, 1, NOTICE.recipient, {"mail": "notice"})
+    world.outbox.overtaken = lambda mail: mail.kind == "notice"
+    world.outbox.on_cancelled = lambda _mail, _at: [incident_record(dropped)]
+    async with server.listening() as settings:
+        await world.post(NOTICE, UPDATE)
+        world.begin(settings)
+        await world.settled()
+    assert [mail.partition(b"\r\n")[0] for mail in server.mails] == [b"Subject: update"]
+    assert [event for _, event in world.ledger.incident_events()] == [dropped]
+
+
+async def test_what_the_mail_server_takes_while_we_stop_is_written_down(
+    world: Mailroom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class LateCourier:
+        """The server's answer comes just when the connection is given up."""
+
+        def __init__(self, _smarthost: Smarthost) -> None:
+            self.given_up = threading.Event()
+
+        connected = nullcontext
+
+        def hand_over(self, _mail: Outgoing) -> tuple[Result, str]:
+            asked.set()
+            self.given_up.wait(20)
+            return Result.SENT, ""
+
+        def abort(self) -> None:
+            self.given_up.set()
+
+    asked = threading.Event()
+    monkeypatch.setattr("exporter.outbox.Courier", LateCourier)
+    world.begin(Mail("127.0.0.1", 25, "noc@provider.example", "none"))
+    await world.post(NOTICE)
+    await world.until(asked.is_set)
+    assert world._work
+    world._work.cancel()
+    await asyncio.gather(world._work, return_exceptions=True)
+    assert world.ledger.outgoing() == []
 
 
 async def test_a_mail_that_need_not_leave_any_more_is_taken_out(world: Mailroom) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
+from itertools import takewhile
 
 from exporter.clock import DAY, HOUR, MINUTE, SECOND
 from exporter.inventory import MaintenanceWindow
@@ -149,17 +150,17 @@ def _step(earlier: Attempt, later: Attempt) -> int:
 def incidents_of(outages: Iterable[Outage]) -> list[list[Outage]]:
     """Return the outages of one server by incident."""
     incidents: list[list[Outage]] = []
-    ends = 0
     for outage in sorted(outages, key=lambda each: each.failed[0].true):
         going_on = bool(incidents) and any(
             each.end is None or each.end.true > outage.failed[0].true for each in incidents[-1]
         )
-        if incidents and (going_on or outage.down_since - ends <= REJOIN):
+        # by the wall clock of the end that was seen last, whatever that clock said at earlier ones
+        ends = [each.end for each in incidents[-1] if each.end] if incidents else []
+        last = max(ends, key=lambda each: each.true, default=None)
+        if going_on or (last and outage.down_since - last.wall <= REJOIN):
             incidents[-1].append(outage)
         else:
             incidents.append([outage])
-            ends = 0
-        ends = max(ends, outage.end.wall if outage.end else 0)
     return incidents
 
 
@@ -253,25 +254,36 @@ class _Judge:
                 else:
                     waiting[0].mails[address] = mail
         for incident in incidents:
-            told = [outage.mails[address] for outage in incident if address in outage.mails]
-            paced = [mail.true for mail in told] + [mail.true for mail in mails if kind_of(mail) == "recovery"]
-            notices = {mail.message_id for mail in told if kind_of(mail) == "notice"}
-            if len(notices) > 1:
-                self._break(server, told[0].true, f"{len(notices)} notices of one incident to {address}")
+            threads = _threads(incident, address)
+            thread = [mail for mail in mails if mail.thread in threads]
+            notices = [mail for mail in thread if kind_of(mail) == "notice"]
+            if len(threads) > 1:
+                self._break(server, thread[0].true, f"{len(threads)} notices of one incident to {address}")
+            if thread and thread[0] not in notices:
+                self._break(server, thread[0].true, f"{thread[0].subject} left before the notice to {address}")
+            for mail in thread:
+                if kind_of(mail) == "recovery":
+                    _end_update(incident, address, mail)
             for outage in sorted((each for each in incident if each.limit), key=lambda each: _ended(each.limit)):
-                self._in_time(server, outage, address, paced if told else [])
+                self._in_time(server, outage, address, [mail for mail in thread if kind_of(mail) != "report"])
 
-    def _in_time(self, server: str, outage: Outage, address: str, told: Sequence[int]) -> None:
+    def _in_time(self, server: str, outage: Outage, address: str, thread: Sequence[Mail]) -> None:
         owed = _ended(outage.limit)
         mail = outage.mails.get(address)
         latest, chain = self._latest(owed, server)
-        before = [at for at in told if at < (mail.true if mail else self.end)]
+        before = [each.true for each in takewhile(lambda each: each is not mail, thread)]
         update = bool(before)
         if update:
             # checks that reach the limit later go into one update per ten minutes
             again = max(before) + BETWEEN_UPDATES
             if any(span.overlaps(max(before), owed + PROMPT) for span in self.record.wrong_clock):
-                again = owed + BETWEEN_UPDATES  # the pace is that of the wall clock
+                again = max(again, owed + BETWEEN_UPDATES)  # the pace is that of the wall clock
+            set_at = sorted(at for span in self.record.wrong_clock for at in (span.start, span.end) if at is not None)
+            for at in set_at:
+                if max(before) <= at <= again:
+                    again = (
+                        at + BETWEEN_UPDATES
+                    )  # where that was set back, it is waited for so long from then on at most
             if again > owed:
                 latest = max(latest, self._latest(again, server)[0])
         if mail is None:
@@ -317,21 +329,24 @@ class _Judge:
         attempts: dict[str, list[Attempt]],
     ) -> None:
         """A recovery is told to whom was told of the outage, and only when it lasts."""
-        recoveries = [mail for mail in mails if kind_of(mail) == "recovery"]
-        for mail in recoveries:
-            named = set(CHECK.findall(mail.text))
-            if not any(each.true <= mail.true and kind_of(each) in ("notice", "update") for each in mails):
-                self._break(server, mail.true, "a recovery was told to somebody who was not told of an outage")
-            for check in named:
-                if not _lasts(attempts[check], mail.true):
-                    self._break(server, mail.true, f"{check} was told to be well before that lasted")
-        for incident in incidents:
-            told = [outage.mails[address].true for outage in incident if address in outage.mails]
-            if not told or any(outage.end is None for outage in incident):
+        left = {mail.message_id: mail for mail in mails if kind_of(mail) == "recovery"}
+        begins = [incident[0].failed[0].true for incident in incidents]
+        for incident, next_begins in zip(incidents, [*begins, self.end][1:], strict=True):
+            threads = _threads(incident, address)
+            recoveries = [mail for mail in left.values() if mail.thread in threads]
+            for mail in recoveries:
+                del left[mail.message_id]
+                for check in sorted(set(CHECK.findall(mail.text))):
+                    # one that leaves only in the next incident, since the mail server was away, was true before that
+                    if not _lasts(attempts[check], min(mail.true, next_begins)):
+                        self._break(server, mail.true, f"{check} was told to be well before that lasted")
+            if not threads or any(outage.end is None for outage in incident):
                 continue
             over = max(_ended(outage.end) for outage in incident if address in outage.mails)
             if not any(mail.true >= over for mail in recoveries) and over + DAY < self.end:
                 self._break(server, over, f"{address} was not told that the outage is over")
+        for mail in left.values():
+            self._break(server, mail.true, "a recovery was told to somebody who was not told of its outage")
 
     def _reported(self, server: str, incidents: Sequence[list[Outage]], reports: Sequence[Mail]) -> None:
         """Every incident whose customer had to be told has a report, before it is due."""
@@ -351,7 +366,8 @@ class _Judge:
             if not sent:
                 self._break(server, over.true, "the report was never sent")
                 continue
-            hindered = any(span.overlaps(over.true, due) for span in self.record.wrong_clock)
+            # due may be over already, by the true time, when the clock was a day behind at the end
+            hindered = any(span.overlaps(over.true, max(due, over.true + 1)) for span in self.record.wrong_clock)
             hindered = hindered or any(
                 span.overlaps(due - 45 * MINUTE, due + 1) for span in self.record.spans(Part.MAIL, Part.EXPORTER)
             )
@@ -361,6 +377,20 @@ class _Judge:
 
 def _ended(attempt: Attempt | None) -> int:
     return attempt.ended or 0 if attempt else 0
+
+
+def _threads(incident: Iterable[Outage], address: str) -> set[str]:
+    """Return the conversations in which a contact was told of an incident: one, if all is well."""
+    return {outage.mails[address].thread for outage in incident if address in outage.mails}
+
+
+def _end_update(incident: Iterable[Outage], address: str, recovery: Mail) -> None:
+    """Note what a recovery tells of: what was over before its update was due is named there (docs/notices.md)."""
+    named = set(CHECK.findall(recovery.text))
+    for outage in incident:
+        over = outage.end is not None and _ended(outage.end) <= recovery.true
+        if outage.limit and over and outage.check in named and address not in outage.mails:
+            outage.mails[address] = recovery
 
 
 def _lasts(attempts: Iterable[Attempt], at: int) -> bool:

@@ -46,6 +46,8 @@ class Mail:
     message_id: str
     subject: str
     text: str
+    thread: str
+    """The Message-ID of the notice that it refers to; its own, if it is that."""
 
 
 @dataclass(slots=True)

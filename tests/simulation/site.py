@@ -725,9 +725,10 @@ class Site:
         body = message.get_body(("plain",))
         text = str(body.get_content()) if body else ""
         true = self.time.true
-        identity = str(message["Message-ID"])
+        identity, subject = str(message["Message-ID"]), str(message["Subject"])
+        thread = str(message["References"] or identity)
         self.record.mails.append(
-            rec.Mail(true, true + self.time.error, mail.recipient, identity, str(message["Subject"]), text)
+            rec.Mail(true, true + self.time.error, mail.recipient, identity, subject, text, thread)
         )
 
     def _somebody_wrote(self) -> None:

@@ -143,7 +143,7 @@ def _entry(event: IncidentEvent, speak: Words) -> Entry:
             facts["evidence"] = data["evidence"]
         case What.LEVEL:
             facts["step"] = speak.next_step(NextStep(str(data["step"])))
-        case What.QUEUED:
+        case What.QUEUED | What.DROPPED:
             private = subject
         case What.TOLD:
             facts["means"] = _means(str(data.get("by", "")), speak)

@@ -1,6 +1,6 @@
 """Who is told what of an incident, and when: decided from its history alone, so that deciding twice tells once."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from types import MappingProxyType
 from zoneinfo import ZoneInfo
@@ -26,10 +26,12 @@ from exporter.contract.notices import (
     Due,
     Mailing,
     decide,
+    dropped_event,
     queued_event,
     told_event,
     unalerted,
 )
+from exporter.incidents import Incidents
 from exporter.inventory import Contact, Server
 from exporter.outage import CheckState
 
@@ -228,6 +230,89 @@ def test_each_recovery_of_an_incident_is_told_but_not_that_of_a_short_relapse() 
     [second] = story.decide(2_030)
     assert second.mailing is Mailing.RECOVERY
     assert first.event != second.event
+
+
+def test_an_outage_that_reached_the_limit_is_told_although_it_is_over_and_the_check_failed_again() -> None:
+    story = Story()
+    story.down("https")
+    story.limit("https")
+    story.over("https", 610)
+    story.down("https", 640)
+    assert list(unalerted(story.incident, START)) == ["check/https"]
+    story.alerted("check/https", 650)
+    assert list(unalerted(story.incident, START)) == []
+    [notice] = story.decide(650)
+    assert (notice.mailing, notice.outages["https"].down_since) == (Mailing.NOTICE, START)
+    assert story.decide(2_000) == []
+
+
+def test_the_alert_of_an_outage_that_is_over_is_not_taken_for_that_of_the_next_one() -> None:
+    story = Story()
+    story.down("https")
+    story.limit("https")
+    story.over("https", 610)
+    story.down("https", 620)
+    story.alerted("check/https", 650)
+    story.decide(650)
+    story.limit("https", 1_220)
+    assert list(unalerted(story.incident, START)) == ["check/https"]
+    assert story.decide(1_260) == []
+    story.alerted("check/https", 1_270)
+    [update] = story.decide(1_270)
+    assert (update.mailing, update.outages["https"].down_since) == (Mailing.UPDATE, START + 620_000)
+
+
+def test_a_later_outage_of_a_check_that_was_told_needs_no_mail_about_an_earlier_one() -> None:
+    story = Story()
+    story.down("https")
+    story.limit("https")
+    story.over("https", 610)
+    story.outage("https", 620)
+    [notice] = story.decide(1_250)
+    assert notice.outages["https"].down_since == START + 620_000
+    assert list(unalerted(story.incident, START)) == []
+    assert story.decide(5_000) == []
+
+
+def test_who_was_told_of_an_outage_hears_of_the_recovery_also_after_a_short_relapse() -> None:
+    story = Story()
+    story.outage("https")
+    story.decide(630)
+    story.over("https", 700)
+    story.down("https", 760)
+    story.over("https", 820)
+    story.happens(What.RECOVERED, 820)
+    [recovery] = story.decide(940)
+    assert (recovery.mailing, recovery.outages["https"].down_since) == (Mailing.RECOVERY, START)
+    assert story.decide(950) == []
+
+
+def test_a_recovery_that_was_taken_out_of_the_outbox_is_told_when_the_outage_is_over_again() -> None:
+    story = Story()
+    story.outage("https")
+    story.decide(630)
+    story.over("https", 700)
+    story.happens(What.RECOVERED, 700)
+    [first] = story.decide(820, sent=False)
+    story.down("https", 900)
+    story.history.append(dropped_event(story.incident.id, Mailing.RECOVERY, OPS.email, START + 900_000))
+    assert story.decide(900) == []
+    story.over("https", 960)
+    story.happens(What.RECOVERED, 960)
+    [second] = story.decide(1_080)
+    assert second.mailing is Mailing.RECOVERY
+    assert second.event != first.event
+
+
+def test_a_history_that_does_not_say_which_outage_a_mail_told_of_tells_nobody_again() -> None:
+    story = Story()
+    story.outage("https")
+    story.happens(What.QUEUED, 631, OPS.email, mail="notice", covers="check/https")
+    story.history.append(told_event(story.incident.id, Mailing.NOTICE, OPS, START + 632_000))
+    assert story.decide(2_000) == []
+    story.over("https", 2_100)
+    story.happens(What.RECOVERED, 2_100)
+    assert [due.mailing for due in story.decide(2_220)] == [Mailing.RECOVERY]
 
 
 def test_who_was_told_by_a_person_gets_no_notice_but_later_checks_and_the_recovery() -> None:
@@ -451,3 +536,32 @@ def test_a_recovery_is_seen_and_told_also_when_the_clock_was_set_back_since_the_
     assert recovered.at == START + 700 * SECOND
     story.history.append(recovered)
     assert [due.mailing for due in story.decide(830)] == [Mailing.RECOVERY]
+
+
+def test_the_end_is_the_one_that_was_seen_last_also_when_the_clock_was_a_day_ahead_at_an_earlier_one() -> None:
+    story = Story()
+    a_day_ahead = 86_400
+    story.down("https")
+    story.down("imap", a_day_ahead + 60)
+    story.over("imap", a_day_ahead + 120)
+    story.over("https", 700)
+    assert story.incident.last_end == START + 700 * SECOND
+
+
+def test_the_end_of_checks_that_were_tried_side_by_side_is_the_start_of_the_later_success() -> None:
+    story = Story()
+    story.down("https")
+    story.down("imap")
+    story.over("imap", 705)
+    story.over("https", 700)
+    assert story.incident.last_end == START + 705 * SECOND
+
+
+def test_two_mails_that_are_handed_over_in_one_millisecond_are_both_on_record() -> None:
+    story = Story()
+    story.outage("https")
+    incidents = Incidents()
+    incidents.take_in(story.history)
+    told = [told_event(story.incident.id, mailing, OPS, START + 700_000) for mailing in ("notice", "recovery")]
+    assert incidents.append(told) == [told[0], replace(told[1], at=START + 700_001)]
+    assert [each.mail for each in incidents[story.incident.id].told] == ["notice", "recovery"]

@@ -22,7 +22,7 @@ import jinja2
 from collectors.reading import Lamp
 from exporter.clock import DAY, HOUR, MINUTE, SECOND
 from exporter.inventory import Language
-from exporter.words import LAMPS, MEANS, REASON_UNKNOWN, REASONS, VERDICTS
+from exporter.words import LAMPS, MAILINGS, MEANS, REASON_UNKNOWN, REASONS, VERDICTS
 
 log = logging.getLogger("mail")
 
@@ -140,6 +140,9 @@ def _filters(language: Language, zone: ZoneInfo) -> dict[str, Callable[..., str]
     def means(code: str) -> str:
         return MEANS[language].get(code, "")
 
+    def mailing(code: str) -> str:
+        return MAILINGS[language].get(code, "")
+
     def lines(text: str, indent: str = "") -> Paragraphs:
         return Paragraphs("\n".join(f"{indent}{line}" for line in text.splitlines()))
 
@@ -151,6 +154,7 @@ def _filters(language: Language, zone: ZoneInfo) -> dict[str, Callable[..., str]
         "lamp": lamp,
         "verdict": verdict,
         "means": means,
+        "mailing": mailing,
         "names": names,
         "lines": lines,
     }

@@ -3,6 +3,7 @@
 import pytest
 from playwright.async_api import expect
 
+from exporter.ledger import lease_event
 from tests.browser.conftest import Visit
 from tests.browser.stage import Stage
 
@@ -33,8 +34,11 @@ async def test_axe_finds_nothing_serious_on_any_page_in_light_and_dark(
     assert {path: found for path, found in defects.items() if found} == {}
 
 
-async def test_axe_finds_nothing_serious_where_there_is_no_such_page(night: Stage, visit: Visit) -> None:
+async def test_axe_finds_nothing_serious_where_there_is_no_such_page_any_more(night: Stage, visit: Visit) -> None:
     visitor = await visit(night)
+    await night.monitor.ledger.save([lease_event("old01", was="", now="c0001", at=night.clock.now().wall)])
+    assert await visitor.go("/servers/old01") == 200
+    assert await visitor.defects() == []
     assert await visitor.go("/servers/nobody") == 404
     assert await visitor.defects() == []
     visitor.faults = [fault for fault in visitor.faults if "404 (Not Found)" not in fault]

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from email import message_from_bytes, policy
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -95,6 +96,20 @@ def test_a_notice_says_in_business_japanese_what_failed_since_when_and_what_come
     letter = Templates(TOKYO).render("ja", "notice", case=facts)
     assert letter.subject == "【重要】サービス障害のお知らせ（web01 https、imap-main）"
     assert letter.text == NOTICE
+
+
+@pytest.mark.parametrize("name", ["notice", "update"])
+@pytest.mark.parametrize(
+    ("language", "work", "reboot"),
+    [("ja", "復旧に向けた対応", "強制再起動をご希望の場合は"), ("en", "working on", "rebooted by force")],
+)
+def test_without_the_managed_contract_a_reboot_is_offered_and_no_work_promised(
+    name: str, language: Language, work: str, reboot: str
+) -> None:
+    cases = [replace(CASE, managed=managed) for managed in (True, False)]
+    texts = [Templates(TOKYO).render(language, name, case=case).text for case in cases]
+    assert [work in text for text in texts] == [True, False]
+    assert [reboot in text for text in texts] == [False, True]
 
 
 def test_a_recovery_says_when_and_how_long() -> None:

@@ -1,5 +1,7 @@
+import shutil
 from dataclasses import replace
 from email import message_from_bytes, policy
+from functools import cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -7,6 +9,7 @@ import pytest
 
 from exporter.clock import MINUTE
 from exporter.inventory import Contact, Customer, Language, Mail, Provider
+from exporter.mail import templates
 from exporter.mail.facts import Case, Part, Service
 from exporter.mail.message import Occasion, compose, message_id
 from exporter.mail.samples import CASE, SAMPLES, mistakes
@@ -181,6 +184,18 @@ def test_the_operators_template_goes_before_ours_file_by_file(tmp_path: Path) ->
     assert letter.text.endswith("\n敬具\n")
     assert letter.subject.startswith("【重要】")
     assert list(mistakes(tmp_path)) == []
+
+
+def test_an_upgrade_under_a_running_process_changes_none_of_its_mails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = shutil.copytree(templates.OURS, tmp_path / "templates")
+    monkeypatch.setattr(templates, "OURS", installed)
+    monkeypatch.setattr(templates, "_shipped", cache(templates._shipped.__wrapped__))
+    running = Templates(TOKYO)
+    shutil.rmtree(installed)
+    assert running.render("ja", "notice", case=CASE).subject.startswith("【重要】")
+    assert Templates(TOKYO, tmp_path).render("en", "notice", case=CASE).subject.startswith("[Important]")
 
 
 @pytest.mark.parametrize(

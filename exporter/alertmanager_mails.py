@@ -290,6 +290,7 @@ def _alert(language: Language) -> list[Block]:
         ".Annotations.abnormal_since": ("サーバの異常開始", "Server abnormal since"),
         ".Annotations.os": ("OS", "Operating system"),
         ".Annotations.contract_ends": ("契約終了", "Contract ends"),
+        ".Annotations.expires": ("証明書の有効期限", "Certificate expires"),
         ".Annotations.runbook_url": ("手順書", "Runbook"),
     }
     column = 0 if language == "ja" else 1
@@ -297,6 +298,8 @@ def _alert(language: Language) -> list[Block]:
         ".Annotations.reason": Template(f"{{{{ .Annotations.reason }}}}: {_reason(language).text}"),
         ".Labels.lamp": Template(f"{{{{ .Labels.lamp }}}}: {_lamp(language).text}"),
     }
+    if language == "ja":  # the runbooks in Japanese have the same names, in a folder beside the others
+        plain[".Annotations.runbook_url"] = Template('{{ reReplaceAll "([^/]+)$" "ja/$1" .Annotations.runbook_url }}')
     rows = tuple(
         Row(names[column], plain.get(field, Template(f"{{{{ {field} }}}}")), field) for field, names in fields.items()
     )

@@ -101,6 +101,23 @@ class ServerPast:
 
 
 @dataclass(frozen=True, slots=True)
+class GonePast:
+    """What is remembered of a server that the inventory has no longer."""
+
+    changes: tuple[Change, ...]
+    """The newest first."""
+    incidents: tuple[Incident, ...]
+    """The newest first."""
+
+    @classmethod
+    def of(cls, connection: sa.Connection, name: str) -> Self | None:
+        """Look up a server by its name; None where there never was one of that name."""
+        changes = tuple(_changes(connection, name))
+        found = tuple(incident for _, incident in incidents(connection, server=name))
+        return cls(changes, found) if changes or found else None
+
+
+@dataclass(frozen=True, slots=True)
 class IncidentPast:
     """An incident, and all that happened in it."""
 

@@ -2,9 +2,9 @@
 
 import argparse
 import asyncio
-import difflib
+import os
+import signal
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import NoReturn
 
@@ -56,26 +56,32 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     parser = _parser()
     options, rest = parser.parse_known_args(arguments, argparse.Namespace(**DEFAULTS))
     if rest:
-        options.parser.error(_not_understood(rest, options.parser.flags()))
+        options.parser.error(_not_understood(rest[0], options.parser))
     logs.set_up(options.log_level, options.log_format)
     try:
         status = options.run(options)
+        sys.stdout.flush()
     except (ConfigError, StorageError, WebError, TooFewDescriptors, AlertmanagerConfigError, DeskError) as error:
         print(f"dserver-exporter: {error}", file=sys.stderr)
         status = Status.UNKNOWN if options.run is _probe else 1
+    except BrokenPipeError:  # whoever reads has seen enough: incidents export | head
+        status = _hung_up()
     except KeyboardInterrupt:
         status = 130
     sys.exit(status)
 
 
-def _not_understood(words: list[str], flags: Iterable[str]) -> str:
-    word = words[0]
-    name, equals, value = word.partition("=")
-    if not name.startswith("-"):
+def _hung_up() -> int:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left would fail again at the exit
+    return 128 + signal.SIGPIPE
+
+
+def _not_understood(word: str, parser: Parser) -> str:
+    if word.startswith("-"):
+        return parser.misnamed(word)
+    if word.endswith((".yml", ".yaml")):
         return f"{word}: unexpected; a configuration is named with --config.file={word}"
-    if near := difflib.get_close_matches(name.replace("_", "-"), list(flags), n=1):
-        return f"{word}: there is no such flag; did you mean {near[0]}{equals}{value}?"
-    return f"{word}: there is no such flag"
+    return f"{word}: unexpected"
 
 
 def _parser() -> Parser:

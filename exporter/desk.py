@@ -122,6 +122,12 @@ class Desk:
                     f"{name} closes by itself: its checks must be up in three attempts over two minutes, and the lamps "
                     "be read as normal after that"
                 )
+            if incident.recovered is not None:
+                raise DeskError(
+                    f"{name} was reported as done at {self.time(incident.recovered)}: it closes when the lamps of "
+                    f"{incident.server} were read as normal after that; where nothing reads them, say what you see "
+                    f"with lamps confirm {incident.server} --verdict normal --note TEXT"
+                )
             append(connection, [self._event(name, What.RECOVERED, author=author)])
 
     def report(self, name: str) -> Incident:

@@ -21,6 +21,7 @@ def add_incidents(commands: "argparse._SubParsersAction[Parser]", parents: list[
     """Add ``incidents`` and its commands. ``parents`` have the flags that all of them take."""
     incidents = commands.add_parser(
         "incidents",
+        parents=parents,
         allow_abbrev=False,
         help="Look at incidents and write into them, also while the exporter serves.",
     )
@@ -72,7 +73,9 @@ def add_incidents(commands: "argparse._SubParsersAction[Parser]", parents: list[
 
 def add_lamps(commands: "argparse._SubParsersAction[Parser]", parents: list[Parser]) -> None:
     """Add ``lamps`` and its command. ``parents`` have the flags that all of them take."""
-    lamps = commands.add_parser("lamps", allow_abbrev=False, help="Say what the lamps of a server look like.")
+    lamps = commands.add_parser(
+        "lamps", parents=parents, allow_abbrev=False, help="Say what the lamps of a server look like."
+    )
     lamps.set_defaults(parser=lamps)
     verbs = lamps.add_subparsers(title="commands", metavar="COMMAND", required=True)
     text = "Record what a person saw of a server's lamps. It counts for one lamp interval, beside what machines read."

@@ -18,7 +18,7 @@ LIMIT = 100
 
 def add_events(commands: "argparse._SubParsersAction[Parser]", parents: list[Parser]) -> None:
     """Add ``events`` and its command. ``parents`` have the flags that all commands on a ledger take."""
-    events = commands.add_parser("events", allow_abbrev=False, help="Look at what changed on servers.")
+    events = commands.add_parser("events", parents=parents, allow_abbrev=False, help="Look at what changed on servers.")
     events.set_defaults(parser=events)
     verbs = events.add_subparsers(title="commands", metavar="COMMAND", required=True)
     text = "List what changed, newest first: checks, lamps, hardware, our own faults, customer and site."

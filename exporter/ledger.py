@@ -713,8 +713,15 @@ class Ledger:
 
     def _prepare(self) -> None:
         with self._engine.begin() as connection:
-            metadata.create_all(connection)
+            meta.create(connection, checkfirst=True)
             version = connection.scalar(sa.select(meta.c.value).where(meta.c.key == "schema_version"))
+            if version is not None and int(version) > SCHEMA_VERSION:
+                raise StorageError(
+                    f"the ledger {self._engine.url.database} was written by a newer dserver-exporter (schema "
+                    f"{version}, this one knows {SCHEMA_VERSION}): run the newer one, or give this one a path of its "
+                    "own with --storage.path="
+                )
+            metadata.create_all(connection)
             if version is None:
                 connection.execute(sa.insert(meta), {"key": "schema_version", "value": str(SCHEMA_VERSION)})
             elif int(version) < SCHEMA_VERSION:
@@ -723,12 +730,6 @@ class Ledger:
                         connection.exec_driver_sql(statement)
                 connection.execute(
                     sa.update(meta).where(meta.c.key == "schema_version"), {"value": str(SCHEMA_VERSION)}
-                )
-            elif int(version) > SCHEMA_VERSION:
-                raise StorageError(
-                    f"the ledger {self._engine.url.database} was written by a newer dserver-exporter (schema "
-                    f"{version}, this one knows {SCHEMA_VERSION}): run the newer one, or give this one a path of its "
-                    "own with --storage.path="
                 )
             for index in (index for table in metadata.tables.values() for index in table.indexes):
                 index.create(connection, checkfirst=True)  # that a ledger from before lacks: older versions do without

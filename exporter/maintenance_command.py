@@ -30,6 +30,7 @@ def add_maintenance(commands: "argparse._SubParsersAction[Parser]", parents: lis
     """Add ``maintenance`` and its commands. ``parents`` have the flags that all of them take."""
     maintenance = commands.add_parser(
         "maintenance",
+        parents=parents,
         allow_abbrev=False,
         help="Enter, list and end maintenance windows, in which the customer is not told.",
     )

@@ -202,6 +202,7 @@ class Notices:
             list(parts(incident, due.lamps)),
             incident.recovered or 0,
             incident.lamps_normal or 0,
+            managed=server is None or server.managed,
         )
         occasion = Occasion(incident.id, due.event, now)
         if due.mailing is Mailing.CALL:

@@ -133,6 +133,24 @@ HOLDS: Mapping[Language, Mapping[Hold, str]] = {
     },
 }
 
+MAILINGS: Mapping[Language, Mapping[str, str]] = {
+    "ja": {
+        "notice": "障害のお知らせ",
+        "hardware": "ハードウェア異常のお知らせ",
+        "update": "障害状況のお知らせ",
+        "recovery": "復旧のお知らせ",
+        "repaired": "ハードウェア復旧のお知らせ",
+    },
+    "en": {
+        "notice": "notice",
+        "hardware": "notice of the fault",
+        "update": "update",
+        "recovery": "recovery",
+        "repaired": "repair",
+    },
+}
+"""What our mails to customers are, where they are listed."""
+
 MEANS: Mapping[Language, Mapping[str, str]] = {
     "ja": {"mail": "メール", "phone": "お電話", "fax": "FAX", "post": "郵送"},
     "en": {"mail": "by mail", "phone": "by phone", "fax": "by fax", "post": "by post"},

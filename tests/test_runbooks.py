@@ -15,6 +15,7 @@ from exporter.telemetry import Telemetry
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "runbooks"
+TEMPLATES = ROOT / "exporter" / "mail" / "templates"
 RULES: list[dict[str, Any]] = [
     rule
     for file in sorted((ROOT / "alert_rules").glob("*.yml"))
@@ -63,6 +64,26 @@ def test_the_index_names_it_in_both_languages(alert: str) -> None:
 
 def test_no_runbook_is_left_of_an_alert_that_is_gone() -> None:
     assert {page.stem for page in FOLDER.glob("**/*.md")} == {*LABELS, "README"}
+
+
+@pytest.mark.parametrize("language", ["en", "ja"])
+def test_mails_to_the_noc_name_runbooks_in_its_language(language: str) -> None:
+    mails = [file.read_text("utf-8") for file in (TEMPLATES / language).glob("*.txt")]
+    named = [ROOT / path for text in mails for path in re.findall(r"docs/runbooks/\S+", text)]
+    assert named
+    assert {path.parent for path in named} == {FOLDER / "ja" if language == "ja" else FOLDER}
+    assert all(path.is_file() for path in named)
+
+
+def test_the_sample_configuration_scrapes_whatever_runbooks_ask_metrics_of() -> None:
+    asked = {
+        name
+        for page in FOLDER.glob("**/*.md")
+        for name in re.findall(r"\b([a-z]+)_\w+(?:_total|_seconds)\b", page.read_text("utf-8"))
+    }
+    jobs = yaml.safe_load((ROOT / "examples" / "prometheus.yml").read_text("utf-8"))["scrape_configs"]
+    assert asked == {"alertmanager", "dserver"}
+    assert asked <= {job["job_name"].partition("-")[0] for job in jobs}
 
 
 def commands(text: str) -> list[str]:

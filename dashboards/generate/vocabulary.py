@@ -192,11 +192,13 @@ def number(
     decimals: int | None = None,
     base: str = GREY,
     colours: Mapping[str, str] | None = None,
+    lines: bool = False,
     none: str = "not known",
 ) -> Panel:
     """Return one or a few large values. ``sizes`` are of name and value in pixels, else as large as fits.
 
-    ``colours`` are of single series, by their names.
+    ``colours`` are of single series, by their names. As ``lines`` they stand below each other, name left and value
+    right: a table in large letters, which Grafana's own cannot have.
     """
 
     def draw(language: Language) -> stat.Panel:
@@ -207,10 +209,10 @@ def number(
             .color_scheme(db.FieldColor().mode(d.FieldColorModeId.THRESHOLDS))
             .graph_mode(c.BigValueGraphMode.NONE)
             .color_mode(c.BigValueColorMode.BACKGROUND_SOLID)
-            .justify_mode(c.BigValueJustifyMode.CENTER)
+            .justify_mode(c.BigValueJustifyMode.AUTO if lines else c.BigValueJustifyMode.CENTER)
             .text_mode(c.BigValueTextMode.AUTO)
             .wide_layout(False)
-            .orientation(c.VizOrientation.AUTO)
+            .orientation(c.VizOrientation.HORIZONTAL if lines else c.VizOrientation.AUTO)
             .reduce_options(cb.ReduceDataOptions().calcs(["lastNotNull"]).values(False))
         )
         if unit:
@@ -273,7 +275,6 @@ def table_of(
     width: int,
     worst_first: Sequence[str] = (),
     ascending: bool = False,
-    tall: bool = False,
     none: str = "none",
 ) -> Panel:
     """Return a table of label sets, one row each; the queries' rows are merged. Fields without a column are left out.
@@ -286,7 +287,7 @@ def table_of(
         titles = {column.field: say(column.title, language) for column in columns}
         panel = (
             table.Panel()
-            .cell_height(c.TableCellHeight.LG if tall else c.TableCellHeight.SM)
+            .cell_height(c.TableCellHeight.SM)
             .show_header(True)
             .thresholds(_plain(GREY))
             .color_scheme(db.FieldColor().mode(d.FieldColorModeId.THRESHOLDS))

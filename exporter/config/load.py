@@ -60,6 +60,7 @@ SHORTEST_RETENTION = 92 * DAY
 """The month that is over, the one before it, and the one that goes on."""
 EPOCH = datetime.fromtimestamp(0, UTC)
 NOBODY = "nobody is told of outages and abnormal lamps; add a contact with an email"
+BY_PHONE = "only the NOC is told of outages and abnormal lamps, and has to phone; add a contact with an email"
 
 
 def load(path: File, *, rules: File | None = None) -> tuple[Config, tuple[Problem, ...]]:
@@ -338,7 +339,7 @@ class _Loading:
             contacts = _contacts(section.contacts)
             self._customers[name] = Customer(name, section.name, section.language, section.managed, contacts)
             if not any(contact.email for contact in contacts):
-                part.warn(path, f"has no contact with an email: {NOBODY}")
+                part.warn(path, f"has no contact with an email: {BY_PHONE}")
 
     # servers
 

@@ -174,6 +174,11 @@ class Told:
     to: str = ""
     """The address that it went to."""
 
+    @property
+    def name(self) -> str:
+        """Return the contact's name; the address where it has none."""
+        return self.contact.removesuffix(f" <{self.to}>")
+
 
 @dataclass(frozen=True, slots=True)
 class Queued:

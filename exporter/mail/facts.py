@@ -47,6 +47,8 @@ class Case:
     """When the last of the services was up again; 0 until then."""
     lamps_normal: int = 0
     """When the server's lamps were seen to be normal after that; 0 until then."""
+    managed: bool = True
+    """Whether we log in and restart; without the managed contract a reboot is forced when the customer asks."""
 
     @property
     def down_since(self) -> int:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from exporter.clock import DAY, MINUTE
+from exporter.clock import DAY, MINUTE, SECOND
 from exporter.contract.incidents import AbnormalLamp, Note, Observation, Told
 from exporter.contract.report import INTERIM, REPORT, Disruption, Fault, Report
 from exporter.contract.reporting import Postponement
@@ -41,7 +41,11 @@ FILED = Report(
     ),
     faults=(Fault("Drive 1", AbnormalLamp(_AT + 31 * MINUTE, "drive", "critical", "0x6f 0x02")),),
     lamps_normal=CASE.recovered + 40 * MINUTE,
-    told=(Told(_AT + 11 * MINUTE, "運用担当", "phone"),),
+    told=(
+        Told(_AT + 620 * SECOND, "運用担当 <ops@customer.example>", "mail", "notice", "ops@customer.example"),
+        Told(_AT + 620 * SECOND, "desk@customer.example", "mail", "notice", "desk@customer.example"),
+        Told(_AT + 11 * MINUTE, "運用担当", "phone"),
+    ),
     notes=(Note(_AT + 20 * MINUTE, "noc", "Webサーバを再起動"),),
     cause="ドライブの故障",
     measures="ドライブを交換",

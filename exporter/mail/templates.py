@@ -13,6 +13,7 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -22,7 +23,7 @@ import jinja2
 from collectors.reading import Lamp
 from exporter.clock import DAY, HOUR, MINUTE, SECOND
 from exporter.inventory import Language
-from exporter.words import LAMPS, MEANS, REASON_UNKNOWN, REASONS, VERDICTS
+from exporter.words import LAMPS, MAILINGS, MEANS, REASON_UNKNOWN, REASONS, VERDICTS
 
 log = logging.getLogger("mail")
 
@@ -62,10 +63,12 @@ class Templates:
 
     def __init__(self, zone: ZoneInfo, folder: Path | None = None) -> None:
         self._folder = folder
-        self._ours = {language: _environment(language, zone, OURS) for language in LANGUAGES}
-        self._used = (
-            {language: _environment(language, zone, folder, OURS) for language in LANGUAGES} if folder else self._ours
-        )
+        ours = _shipped()
+        self._ours = {language: _environment(language, zone, ours) for language in LANGUAGES}
+        self._used = self._ours
+        if folder:
+            both = jinja2.ChoiceLoader([jinja2.FileSystemLoader(folder), ours])
+            self._used = {language: _environment(language, zone, both) for language in LANGUAGES}
 
     def render(self, language: Language, name: str, /, **facts: Any) -> Letter:
         """Return the mail ``name``. An operator's template that fails is reported and ours is used: it must leave."""
@@ -86,9 +89,16 @@ class Templates:
         _render(self._used[language], language, name, facts)
 
 
-def _environment(language: Language, zone: ZoneInfo, *folders: Path) -> jinja2.Environment:
+@cache
+def _shipped() -> jinja2.BaseLoader:
+    """Read our templates once: an upgrade puts others in their place before this process ends."""
+    files = (file for file in OURS.rglob("*") if file.is_file())
+    return jinja2.DictLoader({file.relative_to(OURS).as_posix(): file.read_text("utf-8") for file in files})
+
+
+def _environment(language: Language, zone: ZoneInfo, loader: jinja2.BaseLoader) -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folders),
+        loader=loader,
         # what is plain text has nothing to escape: there `_finalized` takes care
         autoescape=lambda name: name is not None and name.endswith(".html"),  # noqa: S701
         undefined=jinja2.StrictUndefined,
@@ -140,6 +150,9 @@ def _filters(language: Language, zone: ZoneInfo) -> dict[str, Callable[..., str]
     def means(code: str) -> str:
         return MEANS[language].get(code, "")
 
+    def mailing(code: str) -> str:
+        return MAILINGS[language].get(code, "")
+
     def lines(text: str, indent: str = "") -> Paragraphs:
         return Paragraphs("\n".join(f"{indent}{line}" for line in text.splitlines()))
 
@@ -151,6 +164,7 @@ def _filters(language: Language, zone: ZoneInfo) -> dict[str, Callable[..., str]
         "lamp": lamp,
         "verdict": verdict,
         "means": means,
+        "mailing": mailing,
         "names": names,
         "lines": lines,
     }

@@ -63,13 +63,15 @@ async def remember_a_week(storage: Path, now: int) -> None:
         ("shop01", "http"): [(5 * DAY, 25 * MINUTE)],
         ("shop01", "ssh"): [(3 * DAY, 3 * HOUR)],
     }
-    records: list[Record] = [presence_event(now - 8 * DAY, running=True), alive_row(now)]
+    changed: list[Event] = []
     for plan in PLANS:
         for check in plan.services:
             changes = [(now - 8 * DAY, "untried", "up")]
             for before, length in spells.get((plan.name, check), ()):
                 changes += [(now - before, "up", "down"), (now - before + length, "down", "up")]
-            records += [_change(plan.name, check, *each) for each in changes]
+            changed += [_change(plan.name, check, *each) for each in changes]
+    changed.sort(key=lambda event: int(event.values["at"]))  # as it would have been written
+    records: list[Record] = [presence_event(now - 8 * DAY, running=True), alive_row(now), *changed]
     ledger = Ledger.open(storage, SystemClock())
     try:
         await ledger.save(records)

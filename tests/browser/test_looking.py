@@ -3,6 +3,7 @@
 import pytest
 from playwright.async_api import expect
 
+from exporter.ledger import lease_event
 from tests.browser.conftest import Visit
 from tests.browser.stage import Stage
 
@@ -33,8 +34,11 @@ async def test_axe_finds_nothing_serious_on_any_page_in_light_and_dark(
     assert {path: found for path, found in defects.items() if found} == {}
 
 
-async def test_axe_finds_nothing_serious_where_there_is_no_such_page(night: Stage, visit: Visit) -> None:
+async def test_axe_finds_nothing_serious_where_there_is_no_such_page_any_more(night: Stage, visit: Visit) -> None:
     visitor = await visit(night)
+    await night.monitor.ledger.save([lease_event("old01", was="", now="c0001", at=night.clock.now().wall)])
+    assert await visitor.go("/servers/old01") == 200
+    assert await visitor.defects() == []
     assert await visitor.go("/servers/nobody") == 404
     assert await visitor.defects() == []
     visitor.faults = [fault for fault in visitor.faults if "404 (Not Found)" not in fault]
@@ -45,6 +49,17 @@ async def test_a_page_fits_a_telephone(night: Stage, visit: Visit, path: str) ->
     visitor = await visit(night, width=390, height=844)
     await visitor.go(path)
     assert await visitor.page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+@pytest.mark.parametrize("language", ["ja", "en"])
+async def test_whom_to_call_is_in_the_first_view_of_a_telephone(night: Stage, visit: Visit, language: str) -> None:
+    visitor = await visit(night, language=language, width=390, height=844)
+    await visitor.go("/")
+    row = visitor.page.locator("#incidents tbody tr").first
+    for told in (row.locator(".whom"), row.locator("a[href^=tel]"), row.get_by_role("link", name="shop01").first):
+        box = await told.bounding_box()
+        assert box
+        assert box["y"] + box["height"] <= 844
 
 
 async def test_servers_are_filtered_by_customer_and_what_the_filter_hides_is_told(night: Stage, visit: Visit) -> None:
@@ -156,6 +171,11 @@ async def test_on_paper_there_is_the_content_and_nothing_to_click(night: Stage, 
     await expect(page.locator("#lamps tbody tr").first).to_be_visible()
     assert await page.evaluate("getComputedStyle(document.body).colorScheme") == "light"
     assert (await page.pdf()).startswith(b"%PDF-")
+    await visitor.go("/")
+    await expect(page.locator("#filter")).to_be_hidden()
+    reasons = await page.locator("#incidents td:nth-child(4)").first.bounding_box()
+    assert reasons
+    assert reasons["width"] > 150
 
 
 async def test_what_a_server_sends_does_nothing_in_a_browser(night: Stage, visit: Visit) -> None:

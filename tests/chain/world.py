@@ -193,8 +193,10 @@ def _sample_configuration(exporter: int, alertmanagers: Iterable[int], rules: Pa
     fast = {"scrape_interval": "1s", "scrape_timeout": "1s"}
     sample["global"] |= {**fast, "evaluation_interval": "1s"}
     sample["rule_files"] = [str(rules / "*.yml")]
+    members = [{"targets": [f"127.0.0.1:{port}" for port in alertmanagers]}]
     [sender] = sample["alerting"]["alertmanagers"]
-    sender["static_configs"] = [{"targets": [f"127.0.0.1:{port}" for port in alertmanagers]}]
+    sender["static_configs"] = members
     for job in sample["scrape_configs"]:
-        job |= {**fast, "static_configs": [{"targets": [f"127.0.0.1:{exporter}"]}]}
+        targets = members if job["job_name"] == "alertmanager" else [{"targets": [f"127.0.0.1:{exporter}"]}]
+        job |= {**fast, "static_configs": targets}
     return yaml.safe_dump(sample)

@@ -1,6 +1,7 @@
 """Every query of every panel, asked of a real Prometheus at four moments of the demo fleet's story."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,8 @@ OUTAGE = {"outage"}
 NEVER: set[str] = set()
 ONLY_AT: dict[str, set[str]] = {
     # NOC wall, incidents, customer
-    "The worst outages: level, customer, server, check, and for how long": OUTAGE,
+    "The worst outages: level, next step, customer, server, check, and for how long": OUTAGE,
+    "The worst outages: level, next step, customer, server, check, and for how long C": NEVER,  # all are managed
     "Open outages, worst first": OUTAGE,
     "Lamps that are not normal": {"amber", "outage"},
     "Reports that are owed, most urgent first": {"recovered"},
@@ -53,7 +55,7 @@ NOTHING = "vector(-9) unless on ()"
 def _expected(target: Target) -> set[str]:
     if target.title in UNAFFECTED.get(target.board, set()):
         return NEVER
-    return ONLY_AT.get(target.title, set(MOMENTS))
+    return ONLY_AT.get(f"{target.title} {target.ref}", ONLY_AT.get(target.title, set(MOMENTS)))
 
 
 ALL = [target for name in NAMES for target in targets(name)]
@@ -155,7 +157,15 @@ def test_all_columns_of_the_outages_have_the_same_rows_so_that_grafana_can_merge
 def test_the_worst_outage_comes_first_in_the_tiles(told: Told) -> None:
     tiles = [target for target in targets("noc") if target.title.startswith("The worst outages")]
     shown = [[series["metric"]["server"] for series in told.ask(target, "outage")] for target in tiles]
-    assert shown == [["mail01", "mail01"], ["shop01"]]  # of level 2, then of level 1 though it is longer
+    assert shown == [["mail01", "mail01"], ["shop01"], []]  # of level 2, then of level 1, longer
+
+
+def test_outages_without_the_managed_contract_come_last_and_say_so(told: Told) -> None:
+    tiles = [target for target in targets("noc") if target.title.startswith("The worst outages")]
+    assert all('managed="false"' in target.expr for target in tiles)
+    exchanged = [replace(target, expr=target.expr.replace('managed="false"', 'managed="true"')) for target in tiles]
+    shown = [[series["metric"]["server"] for series in told.ask(target, "outage")] for target in exchanged]
+    assert shown == [[], [], ["shop01", "mail01", "mail01"]]  # the longest first
 
 
 def test_amber_lamps_are_listed_and_counted_by_every_source(told: Told) -> None:

@@ -21,12 +21,24 @@ from exporter.contract.incidents import Hold
 from exporter.contract.level import NextStep
 from exporter.contract.notices import GATHER
 from exporter.inventory import Alertmanager as AlertmanagerSettings
-from exporter.inventory import Config, Contact, CredentialEntry, Customer, Mail, Noc, Provider, SecretSource, Settings
+from exporter.inventory import (
+    Config,
+    Contact,
+    CredentialEntry,
+    Customer,
+    Language,
+    Mail,
+    Noc,
+    Provider,
+    SecretSource,
+    Settings,
+)
 from exporter.words import HOLDS, LAMPS, NEXT_STEPS, REASONS, VERDICTS
 from tests.peers.alertmanager import Alertmanager
 from tests.peers.smtp_sink import Mail as Received
 from tests.peers.smtp_sink import SmtpSink
 
+ROOT = Path(__file__).parents[2]
 HOSTILE = """A" }}{{ .Labels.server }}{{ "b\\ <script>x</script> '#: & {"""
 
 CUSTOMERS = (
@@ -260,6 +272,37 @@ def test_the_noc_reads_which_system_ends_the_contract_and_when(desk: Desk) -> No
     [mail] = desk.mails_of(labels, told, 1)
     assert "centos-7" in mail.text
     assert "2027-04-01 00:00:00 JST" in mail.text
+
+
+@pytest.mark.parametrize("language", ["ja", "en"])
+def test_whatever_a_rule_says_of_its_alert_is_in_the_mail_to_the_noc(language: Language) -> None:
+    files = (ROOT / "alert_rules").glob("*.yml")
+    groups = [group for file in files for group in yaml.safe_load(file.read_text("utf-8"))["groups"]]
+    said = {name for group in groups for rule in group["rules"] for name in rule.get("annotations", ())}
+    assert "expires" in said
+    noc = next(
+        receiver
+        for receiver in yaml.safe_load(
+            alertmanager_config(replace(CONFIG, noc=replace(CONFIG.noc, language=language)))
+        )["receivers"]
+        if receiver["name"] == "noc"
+    )
+    [mail, *_] = noc["email_configs"]
+    # a lamp's verdict is the alert's severity, which stands in the subject
+    assert {name for name in said if f".Annotations.{name}" not in mail["text"]} == {"verdict"}
+
+
+def test_a_certificate_that_expires_is_told_with_its_day_and_the_runbook_in_the_nocs_language(desk: Desk) -> None:
+    labels = {"alertname": "DserverCertificateExpiresSoon", "severity": "warning", "notify": "noc", "server": "shop01"}
+    base = "https://docs.example.net/runbooks"
+    said = {
+        "summary": "expires",
+        "expires": "2026-12-08 09:00:00 JST",
+        "runbook_url": f"{base}/DserverCertificateExpiresSoon.md",
+    }
+    [mail] = desk.mails_of(labels, said, 1)
+    assert "証明書の有効期限：2026-12-08 09:00:00 JST" in mail.text
+    assert f"手順書：{base}/ja/DserverCertificateExpiresSoon.md" in mail.text
 
 
 def test_a_nearly_full_event_log_is_told_to_the_noc_alone_with_its_name(desk: Desk) -> None:

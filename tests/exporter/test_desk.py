@@ -127,6 +127,10 @@ async def test_a_requested_reboot_is_an_incident_until_somebody_says_it_was_done
     assert "requested by 運用担当: 応答なし" in call("show", name)[1]
     assert call("close", name)[0] == 0
     assert "recovered, lamps awaited" in call("list")[1]
+    status, _, err = call("close", name)  # would move the time after which the lamps have to be read
+    assert status == 1
+    assert "was reported as done at" in err
+    assert "lamps confirm web01 --verdict normal" in err
 
 
 async def test_what_a_person_saw_of_the_lamps_is_recorded_with_who_and_when(ledger: Ledger, tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ class Office(Mailroom):
             raise UnreachableError("refused")
         return self.answer
 
-    def configure(self, mail: Mail, *contacts: Contact, by: str = "ledger") -> None:
+    def configure(self, mail: Mail, *contacts: Contact, by: str = "ledger", managed: bool = True) -> None:
         customer = Customer(CUSTOMER.id, CUSTOMER.name, contacts=contacts or CUSTOMER.contacts)
         self.notices.take_over(
             Config(
@@ -65,7 +65,7 @@ class Office(Mailroom):
                 provider=PROVIDER,
                 mail=mail,
                 customers={customer.id: customer},
-                servers={SERVER.name: SERVER},
+                servers={SERVER.name: replace(SERVER, managed=managed)},
             )
         )
         self.begin(mail)
@@ -137,6 +137,18 @@ async def test_the_webhook_makes_one_notice_and_repeats_make_no_more(office: Off
     assert office.told() == ["運用担当 <ops@customer.example>"]
     assert published == ["web01"]
     assert office.value("dserver_outage_notice_delay_seconds_count") == 1
+
+
+async def test_a_customer_without_the_managed_contract_is_offered_a_reboot(tmp_path: Path) -> None:
+    office = Office(tmp_path / "data")
+    async with office.server.listening() as mail:
+        office.configure(mail, managed=False)
+        await office.outage()
+        await office.chain.received([ALERT])
+        await office.pass_by(0)
+        [notice] = office.mails()
+        assert "強制再起動をご希望の場合は" in notice.get_body(("plain",)).get_content()  # type: ignore[union-attr]  # it has one
+        await office.end()
 
 
 async def test_notice_update_and_recovery_are_one_thread(office: Office) -> None:

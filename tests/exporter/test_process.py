@@ -275,6 +275,16 @@ def test_log_lines_are_logfmt_or_json(folder: Path) -> None:
         (["--config-file=a.yml"], "--config-file=a.yml: there is no such flag; did you mean --config.file=a.yml?"),
         (["check-config", "--rule.path=x"], "--rule.path=x: there is no such flag; did you mean --rules.path=x?"),
         (["--nonsense"], "--nonsense: there is no such flag"),
+        (["incidents", "list", "web01"], "web01: unexpected; dserver-exporter incidents list --help"),
+        (["incidents", "open", "web01", "--frm=x"], "--frm=x: there is no such flag; did you mean --from=x?"),
+        (
+            ["--config.file=dserver.yml", "--format=json", "incidents", "list"],
+            "--format=json stands before its command: write it behind dserver-exporter incidents list",
+        ),
+        (
+            ["check-config", "--storage.path=x"],
+            "--storage.path=x: there is no such flag; dserver-exporter check-config",
+        ),
         (["serve"], "invalid choice: 'serve'"),
     ],
 )
@@ -286,6 +296,29 @@ def test_a_command_line_that_is_none_gets_one_line_that_says_what_was_meant(
     assert sentence in finished.stderr
     assert "--help" in finished.stderr
     assert finished.stderr.count("\n") == 1
+
+
+def test_flags_that_all_commands_take_may_stand_anywhere_among_them(folder: Path) -> None:
+    missing = "there is no ledger in nowhere"
+    flag = "--storage.path=nowhere"
+    for arguments in ([flag, "incidents", "list"], ["incidents", flag, "list"], ["incidents", "list", flag]):
+        assert missing in run(folder, *arguments).stderr
+
+
+def test_a_reader_that_has_seen_enough_is_no_error_to_speak_of(folder: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    finished = subprocess.run(
+        [*PROGRAM, "check-config"],
+        cwd=folder,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    os.close(writing)
+    assert (finished.returncode, "BrokenPipe" in finished.stderr) == (128 + signal.SIGPIPE, False)
 
 
 def test_a_probe_that_was_not_understood_is_unknown_and_not_critical(folder: Path) -> None:

@@ -20,19 +20,20 @@ from dashboards.generate.vocabulary import (
 )
 
 _BIG = (20, 44)
-_TILE = (26, 40)
+_LINE = (28, 36)
 _WORST = 6
 _LONG = 'max by (server, check) (dserver_service_outage_seconds{server=~"$server",protocol=~"$protocol"}) >= 600'
 _RANK = q.of_fleet(f"{q.on_outages(q.LEVEL, q.DOWN_SINCE)} * 1e9 + {q.UNTIL_NOW}")
 _WORST_OF_ALL = f"topk({_WORST}, {_RANK})"
 
 
-def _tiles(level: int) -> Query:
-    """Return the worst outages of a level, the longest first."""
+def _worst(steps: str, what: str) -> Query:
+    """Return those of the worst outages whose next step is among ``steps``, the longest first."""
     outages = (
-        f"({q.of_fleet(q.UNTIL_NOW)}) and on (server, check) {_WORST_OF_ALL} and on (server) ({q.LEVEL} == {level})"
+        f"({q.of_fleet(q.UNTIL_NOW)}) and on (server, check) {_WORST_OF_ALL}"
+        f" and on (server) (({q.next_step(q.LEVEL)}) {steps})"
     )
-    return Query(f"sort_desc({outages})", f"L{level} · {{{{customer_id}}}} · {{{{server}}}} · {{{{check}}}} · ")
+    return named(f"sort_desc({outages})", f"{what} · {{{{customer_id}}}} · {{{{server}}}} · {{{{check}}}}")
 
 
 def _servers(verdict: int) -> str:
@@ -116,31 +117,37 @@ BOARD = Board(
             ),
         ),
         Row(
-            5,
+            8,
             (
                 number(
-                    "The worst outages: level, customer, server, check, and for how long",
-                    "The six worst of the open outages, by level and then by length, in letters for the wall. All are in "
-                    "the table below.",
-                    (_tiles(2), _tiles(1)),
+                    "The worst outages: level, next step, customer, server, check, and for how long",
+                    "The six worst of the open outages, by level and then by length, in letters for the wall. Those without "
+                    "the managed contract come last. All are in the table below, with since when and why.",
+                    (
+                        _worst("== 2", "L2 reboot the platform"),
+                        _worst("== 1", "L1 log in, restart the service"),
+                        _worst("> 10", "reboot if the customer asks"),
+                    ),
                     width=24,
                     unit=shared.LENGTH,
                     base=GOOD,
                     steps={1e-9: BAD},
-                    sizes=_TILE,
+                    sizes=_LINE,
+                    lines=True,
                     none="none",
                     links=(shared.TO_CHECK_OF_SERIES,),
                 ),
             ),
         ),
-        Row(7, (shared.open_outages(24, tall=True),)),
+        Row(6, (shared.open_outages(24),)),
         Row(
-            7,
+            5,
             (
                 shared.abnormal_lamps(12),
                 status_history(
-                    "Checks that are down, by protocol",
-                    "How many checks of each protocol were down. Of the sites and protocols that are chosen, all customers: made by "
+                    "Checks that fail, by protocol",
+                    "How many checks of each protocol had no success last, also those that never had one: these are no "
+                    "outage. Of the sites and protocols that are chosen, all customers: made by "
                     "recording rules (alert_rules/recording.yml), since it is slow with 120,000 checks.",
                     Query(
                         'sum by (protocol) (site_protocol:dserver_service_up:count{site=~"$site",protocol=~"$protocol"}'

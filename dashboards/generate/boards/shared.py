@@ -24,7 +24,7 @@ SERVER = Column("server", "Server", 110, link=TO_SERVER)
 CHECK = Column("check", "Check", 110, link=TO_CHECK)
 
 
-def open_outages(width: int, *, tall: bool = False) -> Panel:
+def open_outages(width: int) -> Panel:
     """Return the table of what cannot be used now, worst first."""
     return table_of(
         "Open outages, worst first",
@@ -49,7 +49,6 @@ def open_outages(width: int, *, tall: bool = False) -> Panel:
         ),
         width=width,
         worst_first=("Value #C", "Value #A"),
-        tall=tall,
     )
 
 
@@ -65,10 +64,10 @@ def abnormal_lamps(width: int) -> Panel:
             CUSTOMER,
             SERVER,
             SITE,
-            Column("lamp", "Lamp", 145, states=states.LAMP),
+            Column("lamp", "Lamp", 120, states=states.LAMP),
             Column("component", "Component"),
-            Column("source", "Source", 100),
-            Column("reason", "Unreadable: why", 160, states=states.REASON),
+            Column("source", "Source", 85),
+            Column("reason", "Unreadable: why", 140, states=states.REASON),
         ),
         width=width,
         worst_first=("Value",),

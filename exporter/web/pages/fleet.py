@@ -164,6 +164,8 @@ class Health:
     """Mails that wait."""
     chained: bool
     """Whether alerts come to us, so that we tell the customers."""
+    alertmanager_tells: bool
+    """Whether it is Alertmanager that mails customers; then nobody tells us that it did."""
     watchdog_silent: int | None
     """For how long no Watchdog has come, in ms, once that is too long."""
     open: bool
@@ -372,6 +374,7 @@ def health(monitor: Monitor, now: Moment) -> Health:
         vantage=bool(_value(telemetry, "exporter_vantage_up")) if monitor.config.settings.vantage else None,
         outbox=round(_value(telemetry, "outbox_pending")),
         chained=monitor.notices.active,
+        alertmanager_tells=monitor.config.settings.notices == "alertmanager",
         watchdog_silent=monitor.chain.silent(now.monotonic),
         open=calendar.is_open(now.wall),
         opens=calendar.next_opening(now.wall),

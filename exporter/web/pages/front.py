@@ -286,6 +286,8 @@ def facts(health: Health, t: Words) -> Iterator[Fact]:
     if health.chained or health.outbox:
         told = t("front.outbox_waits", n=health.outbox) if health.outbox else t("front.outbox_empty")
         yield Fact(t("front.fact_outbox"), told)
+    elif not health.alertmanager_tells:
+        yield Fact(t("front.fact_outbox"), t("front.outbox_none"))
     vantage = {None: "front.vantage_none", True: "front.vantage_up", False: "front.vantage_lost"}[health.vantage]
     yield Fact(t("front.fact_vantage"), t(vantage), health.vantage is False)
     told = t("front.desk_open") if health.open else t("front.desk_closed", time=t.time(health.opens))

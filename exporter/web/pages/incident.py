@@ -277,7 +277,10 @@ class IncidentsView:
         now = self._monitor.clock.now()
         known = [
             each
-            for each in sorted(self._monitor.duties.incidents.known(), key=lambda each: each.opened)
+            for each in sorted(
+                self._monitor.duties.incidents.known(),
+                key=lambda each: (not each.down, -each.response.level, each.opened),  # as on the NOC page
+            )
             if server in {"", each.server} and customer in {"", each.customer}
         ]
         ask = partial(incidents, server=server, customer=customer, before=before)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from collectors.reading import Quantity, SensorReading, Verdict
-from exporter.archive import Change, ServerPast, Strip
+from exporter.archive import Change, GonePast, ServerPast, Strip
 from exporter.clock import MINUTE, Moment
 from exporter.contract.incidents import Held, Incident, holding
 from exporter.contract.level import Response
@@ -15,6 +15,7 @@ from exporter.contract.ossupport import OsDates, Support, os_dates
 from exporter.contract.strips import Mark
 from exporter.inventory import Customer, MaintenanceWindow, Server
 from exporter.lamps import HARDWARE, VISUAL, KnownLamp, server_verdict
+from exporter.ledger import LEASE, SITE
 from exporter.monitor import Monitor
 from exporter.outage import Phase
 from exporter.web.pages.asked import Asked
@@ -132,6 +133,15 @@ class ServerNow:
         return sorted(found, key=lambda seen: seen.state.down_since or 0)
 
     @property
+    def standing(self) -> str:
+        """Return how it is in a word: the end of a key of the catalogue."""
+        if self.down:
+            return "down"
+        if self.verdict is Verdict.CRITICAL:
+            return "critical"
+        return "well" if self.well else "so_so"
+
+    @property
     def well(self) -> bool:
         """Tell whether nothing is known to be wrong with it."""
         up = all(seen.stands in {State.UP, State.UNTRIED} and not seen.state.void for seen in self.checks)
@@ -238,7 +248,7 @@ class ChangeShown:
     now: str
 
 
-KINDS = frozenset({"check", "void", "lamp", "lease", HARDWARE})
+KINDS = frozenset({"check", "void", "lamp", LEASE, SITE, HARDWARE})
 """The changes of a server that have words."""
 GONE = frozenset({"withdrawn", "absent"})
 PHASES: Mapping[str, str] = {phase: f"base.state_{phase.replace('_', '-')}" for phase in Phase}
@@ -270,13 +280,37 @@ class ServerView:
         now = self._monitor.clock.now()
         server = self._monitor.config.servers.get(name)
         if server is None:
-            return Shown("missing.html.j2", lambda _speak: {"kind": "server", "name": name}, now, status=404)
+            return await self._gone(name, now)
         until = now.wall // MINUTE * MINUTE  # the strips move once a minute, and with them the page
         try:
             past = await self._memory.ask(lambda connection: ServerPast.of(connection, server, until))
         except UnreadableError:
             past = None
         return Shown("server.html.j2", partial(_values, ServerNow.of(self._monitor, server, now), past), now)
+
+    async def _gone(self, name: str, now: Moment) -> Shown:
+        """Return the page of a server that the inventory does not have: what is remembered of it."""
+        try:
+            past = await self._memory.ask(lambda connection: GonePast.of(connection, name))
+        except UnreadableError:
+            past = None
+        if past is None:
+            return Shown("missing.html.j2", lambda _speak: {"kind": "server", "name": name}, now, status=404)
+        customers = self._monitor.config.customers
+        return Shown("gone.html.j2", partial(_gone_values, name, past, customers), now)
+
+
+def _gone_values(name: str, past: GonePast, customers: Mapping[str, Customer], speak: Words) -> Mapping[str, object]:
+    leases = (each.now or each.was for each in past.changes if each.kind == LEASE)
+    customer = next(leases, "") or next((each.customer for each in past.incidents), "")
+    return {
+        "name": name,
+        "customer": customer,
+        "known": customers.get(customer),
+        "left": past.changes[0].at if past.changes else None,
+        "incidents": past.incidents,
+        "changes": [_change(each, speak) for each in past.changes],
+    }
 
 
 def _values(now: ServerNow, past: ServerPast | None, speak: Words) -> Mapping[str, object]:

@@ -1,4 +1,7 @@
+import shutil
+from dataclasses import replace
 from email import message_from_bytes, policy
+from functools import cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -6,6 +9,7 @@ import pytest
 
 from exporter.clock import MINUTE
 from exporter.inventory import Contact, Customer, Language, Mail, Provider
+from exporter.mail import templates
 from exporter.mail.facts import Case, Part, Service
 from exporter.mail.message import Occasion, compose, message_id
 from exporter.mail.samples import CASE, SAMPLES, mistakes
@@ -97,6 +101,20 @@ def test_a_notice_says_in_business_japanese_what_failed_since_when_and_what_come
     assert letter.text == NOTICE
 
 
+@pytest.mark.parametrize("name", ["notice", "update"])
+@pytest.mark.parametrize(
+    ("language", "work", "reboot"),
+    [("ja", "復旧に向けた対応", "強制再起動をご希望の場合は"), ("en", "working on", "rebooted by force")],
+)
+def test_without_the_managed_contract_a_reboot_is_offered_and_no_work_promised(
+    name: str, language: Language, work: str, reboot: str
+) -> None:
+    cases = [replace(CASE, managed=managed) for managed in (True, False)]
+    texts = [Templates(TOKYO).render(language, name, case=case).text for case in cases]
+    assert [work in text for text in texts] == [True, False]
+    assert [reboot in text for text in texts] == [False, True]
+
+
 def test_a_recovery_says_when_and_how_long() -> None:
     letter = Templates(TOKYO).render("ja", "recovery", case=CASE)
     assert letter.subject == "【復旧】サービス復旧のお知らせ（web01）"
@@ -166,6 +184,18 @@ def test_the_operators_template_goes_before_ours_file_by_file(tmp_path: Path) ->
     assert letter.text.endswith("\n敬具\n")
     assert letter.subject.startswith("【重要】")
     assert list(mistakes(tmp_path)) == []
+
+
+def test_an_upgrade_under_a_running_process_changes_none_of_its_mails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = shutil.copytree(templates.OURS, tmp_path / "templates")
+    monkeypatch.setattr(templates, "OURS", installed)
+    monkeypatch.setattr(templates, "_shipped", cache(templates._shipped.__wrapped__))
+    running = Templates(TOKYO)
+    shutil.rmtree(installed)
+    assert running.render("ja", "notice", case=CASE).subject.startswith("【重要】")
+    assert Templates(TOKYO, tmp_path).render("en", "notice", case=CASE).subject.startswith("[Important]")
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,7 @@ HEALTH = Health(
     vantage=True,
     outbox=0,
     chained=True,
+    alertmanager_tells=False,
     watchdog_silent=None,
     open=True,
     opens=SINCE,
@@ -241,6 +242,7 @@ async def test_reports_that_are_owed_are_listed_with_when_they_are_due(start: An
     late = "web01-20270114-170000-lamp c0001 株式会社サンプル web01 01-14 17:00:00 ■ late draft 01-15 17:00:00"
     later = "web01-20270114-170000 c0001 株式会社サンプル web01 01-14 17:00:00 draft 01-16 17:00:00"
     assert "Outage reports that are owed: 2" in text
+    assert "/servers/web01" in (await see(start)).section("reports").links()
     assert text.index(late) < text.index(later)
 
 
@@ -398,6 +400,22 @@ async def test_whether_the_customer_was_told_is_said_where_the_contract_asks_for
         monitor.duties.incidents.take_in([*events, event])
         clock.passed += MINUTE
         assert (await see(start)).section("incidents").text.rstrip().endswith(says)
+
+
+@pytest.mark.parametrize(("notices", "says"), [("ledger", "■ not told yet"), ("alertmanager", "by Alertmanager")])
+async def test_without_mail_nobody_is_said_to_tell_the_customer_but_who_does(
+    start: Any, monitor: Monitor, notices: Any, says: str
+) -> None:
+    monitor.config = replace(monitor.config, mail=None, settings=replace(monitor.config.settings, notices=notices))
+    monitor.notices.take_over(monitor.config)
+    set_check(monitor, "https", DOWN)
+    begun = opening(Kind.OUTAGE, monitor.config.servers["web01"], SINCE, TOKYO)
+    down = IncidentEvent(begun.incident, What.CHECK_DOWN, SINCE, "https", {"reason": "refused", "step": "connect"})
+    limit = IncidentEvent(begun.incident, What.LIMIT_REACHED, SINCE + 10 * MINUTE, "https")
+    monitor.duties.incidents.take_in([begun, down, limit])
+    page = await see(start)
+    assert page.section("incidents").text.rstrip().endswith(says)
+    assert ("nobody is mailed; call the customers" in page.section("monitoring").text) == (notices == "ledger")
 
 
 @pytest.fixture

@@ -184,7 +184,7 @@ async def test_a_request_that_nobody_reported_as_done_says_so(start: Any, monito
     request = opening(Kind.REBOOT_REQUEST, WEB01, SINCE, TOKYO, "運用担当: 至急")
     await write(monitor, request)
     page = await see(start, f"/incidents/{request.incident}")
-    assert "Requested: web01-20270115-170000-reboot" in page.text
+    assert "Requested: web01-20270115-170000-reboot force the reboot, and record that it was done" in page.text
     assert "nobody has said yet that it was done" in page.text
     assert "opened (reboot request) 運用担当: 至急" in page.text
     assert "incidents close web01-20270115-170000-reboot" in page.text
@@ -220,6 +220,7 @@ async def test_an_incident_of_long_ago_comes_from_the_ledger_also_of_a_server_th
     text = (await see(start, f"/incidents/{opened.incident}")).text
     assert "Closed: old01-20251211-170000-lamp" in text
     assert "old01 (not in the inventory any more)" in text
+    assert "/servers/old01" in (await see(start, f"/incidents/{opened.incident}")).section("now").links()
     assert "2025-12-12 17:00:00 closed" in text
 
 
@@ -304,6 +305,16 @@ async def test_the_list_has_what_is_open_what_is_owed_and_what_is_over_each_once
     for section, name in (("open", other.incident), ("owed", NAME), ("over", past.incident)):
         links = [link for link in page.section(section).links() if link.startswith("/incidents/")]
         assert links == [f"/incidents/{name}"]
+
+
+async def test_what_is_down_goes_first_in_the_list_of_open_ones(start: Any, monitor: Monitor) -> None:
+    older = opening(Kind.LAMP, WEB01, SINCE - DAY, TOKYO)
+    await write(monitor, older, OPENED, DOWN)
+    links = (await see(start, "/incidents")).section("open").links()
+    assert [link for link in links if link.startswith("/incidents/")] == [
+        f"/incidents/{NAME}",
+        f"/incidents/{older.incident}",
+    ]
 
 
 async def test_incidents_without_end_are_listed_in_pages_and_by_server_and_customer(

@@ -21,6 +21,8 @@ from exporter.ledger import (
     alive_row,
     check_event,
     incident_record,
+    lease_event,
+    move_event,
     presence_event,
     source_event,
     void_event,
@@ -82,6 +84,14 @@ async def test_a_server_of_which_nothing_is_wrong_says_so_and_the_unknown_is_not
     page = await see(start, "/servers/web01")
     assert "web01 : needs a look" in page.text
     assert "void our monitoring's credentials were rejected (our side) auth: login" in page.section("services").text
+
+
+async def test_a_lamp_that_failed_says_what_to_do_next(start: Any, monitor: Monitor) -> None:
+    set_lamps(monitor, lamp(Verdict.CRITICAL))
+    server = monitor.config.servers["web01"]
+    monitor.duties.incidents.take_in([opening(Kind.LAMP, server, SINCE, monitor.duties.incidents.zone)])
+    now = (await see(start, "/servers/web01")).section("now").text
+    assert "web01 : a lamp is critical tell the customer, replace the part Customer c0001" in now
 
 
 async def test_every_lamp_has_its_verdict_evidence_age_and_since_when_the_worst_first(
@@ -285,6 +295,23 @@ async def test_an_unknown_server_is_told_in_the_readers_language(start: Any, lan
     assert told in page.text
     assert "<script>" in page.text
     assert "/incidents?server=%3Cscript%3E" in page.links()
+
+
+async def test_a_server_that_left_the_inventory_is_remembered(start: Any, monitor: Monitor, clock: Clock) -> None:
+    server = replace(monitor.config.servers["web01"], name="old01")
+    at = clock.now().wall - 30 * DAY
+    begun = opening(Kind.OUTAGE, server, at, monitor.duties.incidents.zone)
+    moved = move_event("old01", was="gifu", now="ogaki", at=at)
+    await monitor.ledger.save([lease_event("old01", was="", now="c0001", at=at), moved, incident_record(begun)])
+    page = await see(start, "/servers/old01")
+    assert "old01 : not in the inventory any more" in page.section("now").text
+    assert "c0001 株式会社サンプル 運用担当 +81-584-00-0000" in page.section("now").text
+    assert f"/incidents/{begun.incident}" in page.section("changes").links()
+    japanese = await see(start, "/servers/old01", language="ja")
+    assert "監視対象に登録されていません" in japanese.section("now").text
+    assert "サイトの変更 gifu ogaki" in japanese.section("changes").text
+    stranger = await see(start, "/servers/old01", STRANGER)
+    assert "株式会社サンプル" not in stranger.text
 
 
 async def test_a_page_changes_with_what_it_tells_and_not_with_the_clock(

@@ -52,6 +52,14 @@ async def test_a_page_fits_a_telephone(night: Stage, visit: Visit, path: str) ->
 
 
 @pytest.mark.parametrize("language", ["ja", "en"])
+async def test_no_part_of_an_open_incident_is_out_of_sight(night: Stage, visit: Visit, language: str) -> None:
+    visitor = await visit(night, language=language, width=1200)
+    await visitor.go("/")
+    hidden = "table => table.scrollWidth - table.clientWidth"
+    assert await visitor.page.locator("#incidents .table").evaluate(hidden) == 0
+
+
+@pytest.mark.parametrize("language", ["ja", "en"])
 async def test_whom_to_call_is_in_the_first_view_of_a_telephone(night: Stage, visit: Visit, language: str) -> None:
     visitor = await visit(night, language=language, width=390, height=844)
     await visitor.go("/")

@@ -25,7 +25,8 @@ async def test_axe_finds_nothing_serious_on_any_page_in_light_and_dark(
 ) -> None:
     visitor = await visit(night, language=language)
     defects: dict[str, list[str]] = {}
-    for path in paths(night):
+    # in English one page of a kind: the others differ from it as they do in Japanese
+    for path in paths(night) if language == "ja" else ("/", "/servers/shop01", f"/incidents/{night.outage.id}"):
         assert await visitor.go(path) == 200
         defects[path] = await visitor.defects()
         await visitor.page.emulate_media(color_scheme="dark")

@@ -8,7 +8,9 @@ import pytest
 from exporter.config import load
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("alert_rules/*.md")])
+DOCUMENTS = sorted(
+    [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("alert_rules/*.md"), *ROOT.glob("dashboards/*.md")]
+)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
@@ -20,6 +22,28 @@ def test_every_relative_link_leads_somewhere(document: Path) -> None:
         if "://" not in target and not target.startswith("#") and not (document.parent / target.split("#")[0]).exists()
     ]
     assert missing == []
+
+
+def headings(document: Path) -> set[str]:
+    """Return what of a document can be linked to: headings in small letters, hyphens for spaces, else words alone."""
+    found = re.findall(r"^#+ (.*)$", document.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in found}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_to_a_heading_leads_to_one(document: Path) -> None:
+    targets = re.findall(r"\]\(([^)\s:]*)#([^)\s]+)\)", document.read_text(encoding="utf-8"))
+    missing = [
+        f"{name}#{heading}"
+        for name, heading in targets
+        if heading not in headings(document.parent / name if name else document)
+    ]
+    assert missing == []
+
+
+def test_no_two_decisions_have_the_same_number() -> None:
+    numbers = [path.name[:4] for path in sorted((ROOT / "docs" / "decisions").glob("*.md"))]
+    assert numbers == [f"{number:04}" for number in range(1, len(numbers) + 1)]
 
 
 def commands(name: str) -> list[str]:

@@ -41,7 +41,7 @@ SHARE = 50
 """... nor within this many times what the last look cost: looking takes a fiftieth of our time at most."""
 WARM = 15.0
 """Seconds between two looks when nobody asks: what is new since the last look is found faster than the whole."""
-PATIENCE = 0.1
+PATIENCE = 0.05
 """Seconds for which a reader waits for a look that is under way; then he sees what the last one saw, ..."""
 OLD = 30 * SECOND
 """... unless that is older than this."""

@@ -306,9 +306,10 @@ def whole_fleet(ill: int, sites: int = 12) -> Fleet:
     protocols = ("http", "https", "smtp", "smtps", "pop", "imap", "ftp", "ssh", "postgresql", "mysql", "dns", "ldap")
     customers: dict[str, Customer] = {}
     fleet = Fleet(now, customers, HEALTH, ())
+    options, timing = Options(), Timing()
     for number in range(10_000):
         name, customer = f"server{number:05}", f"c{number // 8:05}"
-        checks = tuple(Check(name, each, each, "192.0.2.1", "", Options(), Timing()) for each in protocols)
+        checks = tuple(Check(name, each, each, "192.0.2.1", "", options, timing) for each in protocols)
         site, rack = f"site{number % sites:02}", f"R{number // 480:02}"
         server = Server(name, customer, True, "192.0.2.1", os="rhel-7", site=site, rack=rack, checks=checks)
         contacts = tuple(

@@ -80,13 +80,15 @@ class MailServer:
         server = await loop.create_server(lambda: Connection(self, connections, **options), "127.0.0.1", 0, ssl=context)
         port = server.sockets[0].getsockname()[1]
         settings = Mail("127.0.0.1", port, "noc@provider.example", "none")
-        yield replace(settings, tls="implicit" if context else "starttls" if "tls_context" in options else "none")
-        server.close()
-        for connection in tuple(connections):
-            connection.hang_up()
-        async with asyncio.timeout(20):
-            while connections:  # noqa: ASYNC110 - the loop may not be closed before the last of them is
-                await asyncio.sleep(0)
+        try:
+            yield replace(settings, tls="implicit" if context else "starttls" if "tls_context" in options else "none")
+        finally:
+            server.close()
+            for connection in tuple(connections):
+                connection.hang_up()
+            async with asyncio.timeout(20):
+                while connections:  # noqa: ASYNC110 - the loop may not be closed before the last of them is
+                    await asyncio.sleep(0)
 
 
 class Mailroom:
@@ -127,6 +129,11 @@ class Mailroom:
         async with asyncio.timeout(20):
             while not condition():  # noqa: ASYNC110 - the conditions are about what other threads do
                 await asyncio.sleep(0.005)
+
+    async def waiting(self, *mails: Outgoing) -> None:
+        """Wait until these mails, and no others, are in the ledger and not handed over."""
+        names = [mail.message_id for mail in mails]
+        await self.until(lambda: [mail.message_id for _, mail in self.ledger.outgoing()] == names)
 
     async def settled(self) -> None:
         await self.until(lambda: self.ledger.outgoing() == [])

@@ -179,8 +179,8 @@ async def test_an_update_does_not_leave_before_a_notice_that_is_tried_again(
         await world.post(NOTICE, *([UPDATE, OTHERS] if together else []))
         await world.until(lambda: world.count("deferred") == 1)
         await world.post(UPDATE, OTHERS)
-        await world.until(lambda: len(server.mails) == 1)
-        assert [mail.message_id for _, mail in world.ledger.outgoing()] == [NOTICE.message_id, UPDATE.message_id]
+        await world.waiting(NOTICE, UPDATE)
+        assert len(server.mails) == 1
         server.answer = server._take
         world.clock.moved += FIRST_PAUSE
         await world.post(replace(OTHERS, message_id="<again@x>"))
@@ -199,8 +199,8 @@ async def test_a_mail_that_is_refused_for_good_holds_up_no_later_one(world: Mail
         await world.post(NOTICE)
         await world.until(lambda: world.count("refused") == 1)
         await world.post(UPDATE)
-        await world.until(lambda: len(server.mails) == 1)
-    assert [mail.message_id for _, mail in world.ledger.outgoing()] == [NOTICE.message_id]
+        await world.waiting(NOTICE)
+    assert len(server.mails) == 1
 
 
 async def test_what_waited_for_a_mail_that_is_taken_out_leaves(world: Mailroom, server: MailServer) -> None:

@@ -7,6 +7,7 @@
 """
 
 import os
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -36,10 +37,15 @@ class Chrony(ServerProcess):
         return (self._program, "-d", "-x", *user, "-f", str(self._file))
 
     def ready(self) -> bool:
-        """Tell whether it has opened its port: it writes its process id after that."""
-        return self._pid_file.exists()
-
-    def kill(self) -> None:
-        """End it, and forget its process id, so that the next start is waited for."""
-        super().kill()
-        self._pid_file.unlink(missing_ok=True)
+        """Tell whether it has opened its port: its process id is written before that."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.settimeout(0.05)
+            probe.connect(("127.0.0.1", self.port))
+            try:
+                probe.send(b"?")
+                probe.recv(1)
+            except ConnectionRefusedError:
+                return False
+            except TimeoutError:  # no answer to what is no question, but a port
+                pass
+        return True

@@ -44,6 +44,8 @@ EXPIRES = DAY
 @dataclass(slots=True)
 class _Waiting:
     mail: Outgoing
+    written: int
+    """When it was written, on the monotonic clock: a wall clock that is set makes no mail old."""
     due: int = 0
     """On the monotonic clock."""
     pause: int = FIRST_PAUSE
@@ -86,7 +88,8 @@ class Outbox:
     def post(self, mail: Outgoing) -> None:
         """Take in a mail that is in the ledger, or would be if it could be written."""
         if mail.message_id not in self._waiting and mail.message_id not in self._done:
-            self._waiting[mail.message_id] = _Waiting(mail)
+            now = self._clock.now()
+            self._waiting[mail.message_id] = _Waiting(mail, now.monotonic - max(now.wall - mail.at, 0))
             self._wake.set()
 
     async def refresh(self) -> None:
@@ -129,7 +132,7 @@ class Outbox:
                     async with asyncio.timeout(self._pause()):
                         await self._wake.wait()
                 continue
-            await self._expire([each for each in batch if self._clock.now().wall - each.mail.at > EXPIRES])
+            await self._expire([each for each in batch if self._clock.now().monotonic - each.written > EXPIRES])
             batch = [each for each in batch if each.mail.message_id in self._waiting]
             try:
                 await self._send(batch, threads)

@@ -23,10 +23,12 @@ class MovedClock:
 
     def __init__(self) -> None:
         self.moved = 0
+        self.set_ahead = 0
+        """By how much the wall clock was set ahead, ms."""
 
     def now(self) -> Moment:
         now = SystemClock().now()
-        return Moment(now.monotonic + self.moved, now.wall + self.moved)
+        return Moment(now.monotonic + self.moved, now.wall + self.moved + self.set_ahead)
 
 
 class Connection(SMTP):

@@ -279,6 +279,20 @@ async def test_a_mail_that_is_a_day_old_is_given_up_loudly(
     assert "could not be sent for a day and is given up" in caplog.text
 
 
+async def test_a_clock_that_is_set_a_day_ahead_gives_up_no_mail_that_waits(world: Mailroom, server: MailServer) -> None:
+    server.rcpt = "450 not now"
+    async with server.listening() as settings:
+        world.begin(settings)
+        await world.post(replace(NOTICE, at=world.clock.now().wall))
+        await world.until(lambda: world.count("deferred") == 1)
+        server.rcpt = "250 OK"
+        world.clock.set_ahead = DAY
+        world.clock.moved += FIRST_PAUSE
+        await world.post(replace(OTHERS, at=world.clock.now().wall))
+        await world.settled()
+    assert len(server.mails) == 2
+
+
 async def test_a_ledger_that_cannot_be_written_holds_up_no_mail_and_sends_none_twice(
     world: Mailroom, server: MailServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,7 +19,7 @@ def check_lines(check: Check, state: CheckState, duration: float | None, certifi
     # What an earlier process knew of an outage holds; that a service was up says nothing of today, so it has no series.
     if state.up is False or (state.up and not state.foreign):
         lines.add(f.SERVICE_UP, labels, float(state.up))
-        if not state.foreign:
+        if not state.foreign or duration is not None:  # a void attempt takes nothing back of what was confirmed before
             lines.add(f.SERVICE_OUTAGE, labels, state.confirmed / 1000)
     if state.down_since is not None:
         lines.add(f.SERVICE_DOWN_SINCE, labels, state.down_since / 1000)

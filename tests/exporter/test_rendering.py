@@ -1,5 +1,7 @@
 """Which series a state has, and which it must not have."""
 
+from dataclasses import replace
+
 import pytest
 
 from collectors.reading import EventLogReading, Hardware, Lamp, Quantity, SensorReading, Verdict
@@ -52,6 +54,11 @@ def test_a_check_that_is_down_says_since_when_how_long_and_why() -> None:
     assert f"dserver_service_down_since_timestamp_seconds{LABELS} 1.8000000005e+09" in lines
     why = '{check="shop",protocol="https",reason="refused",server="web01",step="connect"}'
     assert f"dserver_service_failure_info{why} 1.0" in lines
+
+
+def test_after_a_restart_a_void_attempt_takes_nothing_back_of_what_was_confirmed_before() -> None:
+    void = replace(restored(DOWN), void=True, reason="auth", step="log-in")
+    assert f"dserver_service_outage_seconds{LABELS} 600.0" in text(check_lines(CHECK, void, 0.5, None))
 
 
 def test_after_a_restart_an_outage_keeps_its_down_since_and_has_no_length_until_it_was_tried() -> None:

@@ -502,7 +502,7 @@ def test_whatever_happens_there_is_one_notice_and_no_update_within_ten_minutes(
         match what:
             case "down":
                 story.down(check, at)
-            case "limit" if check in story.incident.outages:
+            case "limit" if check in story.incident.down:  # one that is up is not confirmed to be down
                 story.limit(check, at)
             case "alert":
                 story.alerted(f"check/{check}", at)
@@ -512,7 +512,9 @@ def test_whatever_happens_there_is_one_notice_and_no_update_within_ten_minutes(
                 story.happens(What.RECOVERED, at)
             case "hand":
                 story.happens(What.TOLD, at, "x", by="phone")
-        story.decide(at + 0.5)
+        if [each.mailing for each in story.decide(at + 0.5)] == [Mailing.NOTICE]:
+            # of what is over when its alert comes the recovery is told as soon as the notice was
+            assert all(each.mailing is Mailing.RECOVERY for each in story.decide(at + 0.5))
         assert story.decide(at + 0.5) == []
     kinds = [each.mailing for _, each in story.mails]
     assert kinds.count(Mailing.NOTICE) <= 1

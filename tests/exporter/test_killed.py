@@ -3,12 +3,13 @@
 import contextlib
 import json
 import socket
+import sqlite3
 import time
 import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 from tests.peers.exporter import Exporter, Mortal
@@ -62,6 +63,12 @@ UP = (
 )
 
 
+def in_the_outbox(exporter: Exporter, kind: str) -> bool:
+    """Tell whether a mail of this kind was written already, in one commit with what was killed for just now."""
+    with closing(sqlite3.connect(exporter.folder / "data" / "ledger.db")) as ledger:
+        return ledger.execute("SELECT 1 FROM outbox WHERE kind = ?", (kind,)).fetchone() is not None
+
+
 def test_killed_at_every_step_of_one_incident_it_sends_each_mail_and_none_more_than_twice(tmp_path: Path) -> None:
     port = free_port()
     with SmtpSink() as sink, ExitStack() as running:
@@ -81,6 +88,8 @@ def test_killed_at_every_step_of_one_incident_it_sends_each_mail_and_none_more_t
             return exporter.gone
 
         def dies(step: str) -> None:
+            if step.startswith("after:outbox/") and in_the_outbox(exporter, step.partition("/")[2]):
+                return
             exporter.step = step
             with contextlib.suppress(RuntimeError):  # it may come so far before it is ready
                 exporter.start()
@@ -94,6 +103,7 @@ def test_killed_at_every_step_of_one_incident_it_sends_each_mail_and_none_more_t
             dies(step)
         exporter.step = ""
         exporter.start()
+        until(lambda: len(sink.mails) >= 4, "the mail of which nothing is known does not leave again")
         until(lambda: exporter.value("dserver_outbox_pending") == 0, "a mail does not leave")
         assert alert(exporter)
         until(lambda: exporter.value("dserver_incident_report_due_timestamp_seconds") is not None, "no report is owed")

@@ -43,6 +43,10 @@ class Prometheus(ServerProcess):
         """Return the active alerts with their annotations."""
         return self._get("alerts")["alerts"]  # type: ignore[no-any-return]  # Prometheus's JSON
 
+    def alertmanagers(self) -> list[dict[str, Any]]:
+        """Return the Alertmanagers that it has found."""
+        return list(self._get("alertmanagers")["activeAlertmanagers"])
+
     def targets(self) -> dict[str, Any]:
         """Return the targets, active and dropped."""
         return self._get("targets")  # type: ignore[no-any-return]  # Prometheus's JSON

@@ -20,7 +20,7 @@ from pathlib import Path
 import yaml
 
 from exporter.clock import SECOND
-from tests.chain.world import ROOT
+from tests.chain.world import ROOT, until
 from tests.peers.alertmanager import Alertmanager
 from tests.peers.prometheus import Prometheus
 from tests.simulation import timers
@@ -181,7 +181,7 @@ def told_by_the_real_ones(peer: Callable[[str], str], folder: Path) -> list[floa
         flags = ["--rules.alert.resend-delay=2s"]
         prometheus = Prometheus(programs["prometheus"], folder / "prometheus", yaml.safe_dump(configuration), flags)
         running.enter_context(prometheus)
-        time.sleep(6)  # until it has found its targets
+        until(lambda: bool(prometheus.alertmanagers() and prometheus.targets()["activeTargets"]), "it finds nobody")
         begun = time.monotonic()
         ends.scrapes = True
 

@@ -68,7 +68,8 @@ def story(world: World) -> Story:
 
     def scraped(result: int) -> str:
         """Ask for both jobs: whether a scrape that began from now on had this result."""
-        return f"count(up == {result} and timestamp(up) > {datetime.now(UTC).timestamp()}) == 2"
+        up = 'up{job=~"dserver-.+"}'
+        return f"count({up} == {result} and timestamp({up}) > {datetime.now(UTC).timestamp()}) == 2"
 
     def everything_is_well() -> bool:
         return bool(
@@ -116,8 +117,9 @@ def story(world: World) -> Story:
     prometheus.start()
     until(partial(prometheus.query, scraped(1)), "Prometheus scrapes again")
     exporter.kill()
+    away = f'count(max_over_time(up{{job=~"dserver-.+"}}[{2 * GROUP_INTERVAL}s]) == 0) == 2'
     # long enough that an alert which ended with its metrics would be evaluated, mailed as resolved, and come again
-    until(partial(prometheus.query, f"count(max_over_time(up[{2 * GROUP_INTERVAL}s]) == 0) == 2"), "the exporter away")
+    until(partial(prometheus.query, away), "the exporter away")
     exporter.start()
     until(partial(prometheus.query, scraped(1)), "the exporter scraped again")
     world.listen(QUIET)
